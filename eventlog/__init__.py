@@ -1,0 +1,1 @@
+"""The write side: what happened, and how it is kept. README.md tells the life of an event; FORMAT.md every byte."""

@@ -1,0 +1,189 @@
+"""
+THE fold: which models exist and which one is active after N events. Pure; nothing else interprets history.
+
+    >>> catalog = Catalog()
+    >>> catalog.size, catalog.active
+    (0, {})
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from eventlog import artifacts, chain, codec
+from eventlog.errors import JournalDamagedError
+from eventlog.events import Event, JournalCreated, ModelPublished, ModelRolledBack
+from eventlog.journal import Anchor
+
+ACTIVE = "active"
+"""The one slot of today; several named models would be several slots."""
+
+
+class ModelMetadata(Struct, frozen=True):
+    """
+    The six attributes of a published model.
+
+    Attributes:
+        model_id: `<UTC timestamp>_<first 8 hex of sha256>`.
+
+        backend: what runs it, in the publisher's words.
+
+        artifact_path: absolute; may hold surrogate escapes (PEP 383), so that it can be opened.
+
+        sha256: of the artifact when it was published, 64 hex.
+
+        created_at: when it was published, UTC.
+
+        dataset_metadata: JSON about the data it was trained on.
+    """
+
+    model_id: str
+    backend: str
+    artifact_path: str
+    sha256: str
+    created_at: datetime
+    dataset_metadata: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the six attributes as JSON values: `created_at` in ISO 8601, path bytes that are not UTF-8 as `\\xNN`."""
+        return {
+            "model_id": self.model_id,
+            "backend": self.backend,
+            "artifact_path": artifacts.path_to_text(self.artifact_path)[0],
+            "sha256": self.sha256,
+            "created_at": msgspec.to_builtins(self.created_at),
+            "dataset_metadata": self.dataset_metadata,
+        }
+
+
+class Activation(Struct, frozen=True):
+    """That a model became active: at which position, when, and which one it displaced."""
+
+    model_id: str
+    position: int
+    time: datetime
+    displaced: str | None
+
+
+class Catalog:
+    """
+    The state after `size` entries, the last of them with `hash`.
+
+    Attributes:
+        journal_id: None before the first entry.
+
+        published: the `model.published` event of each model, by model id, in the order of publication.
+
+        active: the activation that holds each slot; today the one slot `ACTIVE`.
+
+        positions: the position of each event, by event id.
+
+        taken_over: ids of other journals whose runtime checkpoint this one took over.
+
+        latest_time: the latest time of any event, or None.
+
+        backward: positions whose time is before the latest one until then: some clock went backwards.
+    """
+
+    def __init__(self, where: str = "journal") -> None:
+        self.where = where
+        self.journal_id: str | None = None
+        self.size = 0
+        self.hash = chain.GENESIS
+        self.published: dict[str, Event] = {}
+        self.active: dict[str, Activation] = {}
+        self.positions: dict[str, int] = {}
+        self.taken_over: set[str] = set()
+        self.latest_time: datetime | None = None
+        self.backward: list[int] = []
+
+    def apply(self, entry: bytes) -> None:
+        """
+        Go on by one verified entry.
+
+        Raises:
+            JournalDamagedError: it cannot follow what happened before. The catalog is as it was.
+
+            UnsupportedFormatError: a newer program wrote it. The catalog is as it was.
+        """
+        event = codec.decode(entry, self.size, self.journal_id, self.where)
+        if event.id in self.positions:
+            raise self._impossible(event, "an id of its own", f"the id of entry {self.positions[event.id]}")
+        if isinstance(event.data, ModelPublished):
+            self._model_published(event, event.data)
+        elif isinstance(event.data, ModelRolledBack):
+            self._model_rolled_back(event, event.data)
+        elif isinstance(event.data, JournalCreated):
+            self.journal_id = event.data.journal_id
+        self.positions[event.id] = event.position
+        if self.latest_time is not None and event.time < self.latest_time:
+            self.backward.append(event.position)
+        else:
+            self.latest_time = event.time
+        self.size += 1
+        self.hash = chain.hash_of(entry)
+
+    def anchor(self) -> Anchor | None:
+        """Return what another file should remember of this journal; None before the first entry."""
+        return None if self.journal_id is None else Anchor(self.journal_id, self.size, self.hash)
+
+    def active_id(self) -> str | None:
+        """Return the id of the active model, or None."""
+        activation = self.active.get(ACTIVE)
+        return None if activation is None else activation.model_id
+
+    def model(self, model_id: str) -> ModelMetadata:
+        """Return the six attributes of a published model. Raises KeyError where there is none."""
+        event = self.published[model_id]
+        assert isinstance(event.data, ModelPublished), "only these are in `published`"
+        return model_of(model_id, event.data, event.time)
+
+    def _model_published(self, event: Event, data: ModelPublished) -> None:
+        model_id = event.subject or ""
+        try:
+            artifacts.path_from_text(data.artifact_path, data.artifact_path_hex)
+        except ValueError:
+            raise self._impossible(event, "the path's bytes in hex", f"{data.artifact_path_hex}") from None
+        if model_id in self.published:
+            raise self._impossible(event, "a new model id", f"{model_id} again")
+        self._activate(event, model_id, data.displaced)
+        self.published[model_id] = event
+        self._take_over(data.took_over)
+
+    def _model_rolled_back(self, event: Event, data: ModelRolledBack) -> None:
+        model_id = event.subject or ""
+        if model_id not in self.published:
+            raise self._impossible(event, "a published model", model_id)
+        self._activate(event, model_id, data.displaced)
+        self._take_over(data.took_over)
+
+    def _activate(self, event: Event, model_id: str, displaced: str | None) -> None:
+        if displaced != self.active_id():
+            raise self._impossible(event, f"{self.active_id()} as displaced model", f"{displaced}")
+        self.active[ACTIVE] = Activation(model_id, event.position, event.time, displaced)
+
+    def _take_over(self, anchor: Anchor | None) -> None:
+        if anchor is not None:
+            self.taken_over.add(anchor.journal_id)
+
+    def _impossible(self, event: Event, expected: str, got: str) -> JournalDamagedError:
+        return JournalDamagedError(
+            f"{self.where}: entry {event.position} ({event.type}): expected {expected}, got {got!r}: run verify",
+            position=event.position,
+        )
+
+
+def model_of(model_id: str, data: ModelPublished, time: datetime) -> ModelMetadata:
+    """Return the six attributes of the model that *data*, recorded at *time*, is about."""
+    return ModelMetadata(
+        model_id,
+        data.backend,
+        artifacts.path_from_text(data.artifact_path, data.artifact_path_hex),
+        data.sha256,
+        time,
+        data.dataset_metadata,
+    )

@@ -1,0 +1,98 @@
+"""
+The hash chain: each entry ends in the hash of its own bytes and holds the hash of the entry before it.
+
+An entry is one line of bytes whose last 149 bytes are `,"prev":"<64 hex>","hash":"<64 hex>"}`. `hash` is the SHA-256
+of all that precedes the 75-byte suffix `,"hash":"…"}`; `prev` lies inside those bytes, so one hash covers an entry and
+everything before it. The first entry has 64 zeros as `prev`. What stands before `prev` is opaque here: the chain can
+be checked without knowing any event.
+
+    >>> first = seal(b'{"data":1', GENESIS)
+    >>> second = seal(b'{"data":2', hash_of(first))
+    >>> verify([first, second], GENESIS) == hash_of(second)
+    True
+
+Source: linked time-stamping, Haber and Stornetta 1991; FORMAT.md says how a line is checked with `sed` and `sha256sum`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+GENESIS = "0" * 64
+SUFFIX_BYTES = 75
+_LINK_BYTES = SUFFIX_BYTES + 74
+_HASH_KEY = b',"hash":"'
+_PREV_KEY = b',"prev":"'
+
+
+class ChainError(ValueError):
+    """
+    An entry does not fit.
+
+    Attributes:
+        index: which of the entries handed in, 0-based.
+
+        expected, got: the two values that should have been equal, in words.
+    """
+
+    def __init__(self, index: int, expected: str, got: str) -> None:
+        super().__init__(f"expected {expected}, got {got}")
+        self.index = index
+        self.expected = expected
+        self.got = got
+
+
+def seal(body: bytes, prev: str) -> bytes:
+    """Return the entry: *body* (JSON without its closing brace), linked to *prev* (64 hex), with its own hash."""
+    linked = b'%b,"prev":"%b"' % (body, prev.encode())
+    return b'%b,"hash":"%b"}' % (linked, sha256(linked).hexdigest().encode())
+
+
+def hash_of(entry: bytes) -> str:
+    """Return the hash that a verified *entry* ends in, 64 hex digits."""
+    return entry[-66:-2].decode()
+
+
+def body_of(entry: bytes) -> bytes:
+    """Return what `seal` was given: the bytes of a verified *entry* before `prev`."""
+    return entry[:-_LINK_BYTES]
+
+
+def verify(entries: Sequence[bytes], prev: str) -> str:
+    """
+    Check that *entries* follow one another and the entry whose hash is *prev*; return the hash of the last.
+
+    Raises:
+        ChainError: the first one that does not fit.
+    """
+    if not entries:
+        return prev
+    stated = [entry[-66:-2] for entry in entries]
+    actual = [sha256(entry[:-SUFFIX_BYTES]).hexdigest().encode() for entry in entries]
+    links = [prev.encode(), *stated[:-1]]
+    if stated != actual or [entry[-140:-76] for entry in entries] != links or not all(map(_framed, entries)):
+        _explain(entries, stated, actual, links)
+    return stated[-1].decode()
+
+
+def _framed(entry: bytes) -> bool:
+    return (
+        len(entry) > _LINK_BYTES
+        and entry[-SUFFIX_BYTES:-66] == _HASH_KEY
+        and entry[-2:] == b'"}'
+        and entry[-_LINK_BYTES:-140] == _PREV_KEY
+        and entry[-76:-SUFFIX_BYTES] == b'"'
+    )
+
+
+def _explain(entries: Sequence[bytes], stated: list[bytes], actual: list[bytes], links: list[bytes]) -> None:
+    """Find the first misfit and raise; hash before link, because a wrong hash makes the next link wrong too."""
+    for index, entry in enumerate(entries):
+        if not _framed(entry):
+            raise ChainError(index, "a line that ends in its prev and hash", f"{len(entry)} bytes that do not")
+        if stated[index] != actual[index]:
+            raise ChainError(index, f"hash {actual[index].decode()}", f"{stated[index].decode('ascii', 'replace')!r}")
+        if entry[-140:-76] != links[index]:
+            got = entry[-140:-76].decode("ascii", "replace")
+            raise ChainError(index, f"prev {links[index].decode('ascii', 'replace')}", repr(got))

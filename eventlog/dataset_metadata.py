@@ -1,0 +1,95 @@
+"""What may stand in `dataset_metadata`: JSON that every reader understands alike; pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from eventlog.errors import RefusedError
+
+DEPTH_MAX = 32
+INTEGER_MIN = -(1 << 63)
+INTEGER_MAX = (1 << 64) - 1
+
+
+def checked(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return *metadata* as plain JSON values: what a reader of the journal will get back.
+
+    Raises:
+        RefusedError: names the key whose value is not JSON: NaN, infinities, lone surrogates, keys that are not text
+            or empty, integers outside 64 bits, nesting deeper than `DEPTH_MAX`, other types.
+    """
+    if not isinstance(metadata, Mapping):
+        raise RefusedError(f"metadata: expected a mapping, got {type(metadata).__name__}")
+    return {_key(key, "metadata"): _value(value, f"metadata {key!r}", 1) for key, value in metadata.items()}
+
+
+def parse_pair(text: str) -> tuple[str, Any]:
+    """
+    Return key and value of `KEY=VALUE` (a string) or `KEY:=JSON` (typed, as in HTTPie).
+
+    Raises:
+        RefusedError: no `=`, no key, or no JSON behind `:=`.
+    """
+    key, separator, value = text.partition("=")
+    typed = key.endswith(":")
+    key = key.removesuffix(":")
+    if not separator or not key:
+        raise RefusedError(f"--metadata: expected KEY=VALUE or KEY:=JSON, got {text!r}")
+    if not typed:
+        return key, value
+    try:
+        return key, msgspec.json.decode(value)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise RefusedError(f"--metadata: expected JSON behind {key}:=, got {value[:80]!r}: {error}") from error
+
+
+def parse_pairs(texts: tuple[str, ...]) -> dict[str, Any]:
+    """Return all pairs as one mapping; a key given twice raises `RefusedError`."""
+    metadata: dict[str, Any] = {}
+    for text in texts:
+        key, value = parse_pair(text)
+        if key in metadata:
+            raise RefusedError(f"--metadata: expected each key once, got {key!r} twice")
+        metadata[key] = value
+    return metadata
+
+
+def _value(value: Any, where: str, depth: int) -> Any:
+    if depth > DEPTH_MAX:
+        raise RefusedError(f"{where}: expected at most {DEPTH_MAX} levels of nesting, got more")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value, where)
+    if isinstance(value, int):
+        if not INTEGER_MIN <= value <= INTEGER_MAX:
+            raise RefusedError(f"{where}: expected an integer of at most 64 bits, got {value.bit_length()} bits")
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise RefusedError(f"{where}: expected a finite number, got {value!r}")
+        return float(value)
+    if isinstance(value, Mapping):
+        return {_key(key, where): _value(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_value(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
+    raise RefusedError(f"{where}: expected a JSON value, got {type(value).__name__}")
+
+
+def _key(key: Any, where: str) -> str:
+    if not isinstance(key, str) or not key:
+        raise RefusedError(f"{where}: expected keys that are text and not empty, got {key!r}")
+    return _text(key, where)
+
+
+def _text(text: str, where: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RefusedError(f"{where}: expected text that is UTF-8, got {text!r}") from None
+    return str(text)

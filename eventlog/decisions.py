@@ -1,0 +1,161 @@
+"""
+What a request means on a given state: an event to append, or an answer that is already there. Pure.
+
+The same function decides before the lock is taken (so that a refusal changes nothing on disk), under the lock (so that
+nothing is decided on an old state), and for `--dry-run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from msgspec import Struct
+
+from eventlog import artifacts
+from eventlog.artifacts import Artifact
+from eventlog.catalog import ACTIVE, Catalog
+from eventlog.errors import JournalDamagedError, RefusedError
+from eventlog.events import Data, Event, ModelPublished, ModelRolledBack
+from eventlog.journal import Anchor
+
+
+class Terms(Struct, frozen=True):
+    """
+    What every request says beside its own subject.
+
+    Attributes:
+        actor: who asks.
+
+        reason: why, or None.
+
+        request_id: the idempotency key; a random one where the caller gave none.
+
+        expect_active: refuse unless this model is active; `none` means that no model is; None means any.
+
+        took_over: the other journal whose runtime checkpoint is taken over, or None.
+    """
+
+    actor: str
+    request_id: str
+    reason: str | None = None
+    expect_active: str | None = None
+    took_over: Anchor | None = None
+
+
+class Decision(Struct, frozen=True):
+    """
+    What is to be done.
+
+    Attributes:
+        model_id: the model that the request is about.
+
+        data: what to append, or None because the answer is there already: `position` says where, None nowhere (there
+            is nothing to do).
+    """
+
+    model_id: str
+    data: Data | None = None
+    position: int | None = None
+
+
+Decide = Callable[[Catalog, datetime], Decision]
+FindEvent = Callable[[int], Event]
+"""Reads the event at a position."""
+
+
+def publish(
+    terms: Terms, artifact: Artifact, backend: str, dataset_metadata: dict[str, object], find_event: FindEvent
+) -> Decide:
+    """Return the function that decides a publish."""
+    path, path_hex = artifacts.path_to_text(artifact.path)
+
+    def decide(catalog: Catalog, now: datetime) -> Decision:
+        data = ModelPublished(
+            backend=backend,
+            artifact_path=path,
+            artifact_size_bytes=artifact.size_bytes,
+            sha256=artifact.sha256,
+            dataset_metadata=dataset_metadata,
+            displaced=catalog.active_id(),
+            reason=terms.reason,
+            took_over=terms.took_over,
+            artifact_path_hex=path_hex,
+        )
+        earlier = _earlier(terms, catalog, find_event)
+        if earlier is not None:
+            return _answered(earlier, _is_same_publish(earlier.data, data))
+        _check_expected(terms, catalog)
+        return Decision(artifacts.new_model_id(now, artifact.sha256, catalog.published), data)
+
+    return decide
+
+
+def rollback(
+    terms: Terms, model_id: str | None, find_event: FindEvent, verify_artifact: Callable[[Catalog, str], str]
+) -> Decide:
+    """
+    Return the function that decides a rollback.
+
+    Args:
+        model_id: the target; None for the model that was active before the present one.
+
+        verify_artifact: returns the target's sha256 after checking that its artifact still has it, or refuses.
+    """
+
+    def decide(catalog: Catalog, now: datetime) -> Decision:
+        earlier = _earlier(terms, catalog, find_event)
+        if earlier is not None:
+            same = isinstance(earlier.data, ModelRolledBack) and earlier.data.reason == terms.reason
+            return _answered(earlier, same and model_id in (None, earlier.subject))
+        _check_expected(terms, catalog)
+        active = catalog.active.get(ACTIVE)
+        if active is None:
+            raise RefusedError(f"{catalog.where}: expected a published model to roll back to, got none: publish first")
+        target = model_id or active.displaced
+        if target is None:
+            raise RefusedError(
+                f"{catalog.where}: expected a model before {active.model_id}, got none: name one with --model-id"
+            )
+        if target not in catalog.published:
+            raise RefusedError(f"{catalog.where}: expected a published model, got {target!r}: see list")
+        digest = verify_artifact(catalog, target)
+        if target == active.model_id:
+            return Decision(target)
+        return Decision(target, ModelRolledBack(active.model_id, digest, terms.reason, terms.took_over))
+
+    return decide
+
+
+def _earlier(terms: Terms, catalog: Catalog, find_event: FindEvent) -> Event | None:
+    position = catalog.positions.get(terms.request_id)
+    return None if position is None else find_event(position)
+
+
+def _answered(earlier: Event, same: bool) -> Decision:
+    if not same:
+        raise RefusedError(
+            f"--id {earlier.id!r}: expected the request of {earlier.type} at position {earlier.position}, "
+            "got another one: use a new id"
+        )
+    if earlier.subject is None:
+        raise JournalDamagedError(f"entry {earlier.position}: expected a model id as subject, got none")
+    return Decision(earlier.subject, position=earlier.position)
+
+
+def _is_same_publish(earlier: Data, wanted: ModelPublished) -> bool:
+    """The request is what the caller chose; who was displaced and taken over depends on the moment."""
+    if not isinstance(earlier, ModelPublished):
+        return False
+    return all(
+        getattr(earlier, name) == getattr(wanted, name)
+        for name in ("backend", "artifact_path", "artifact_path_hex", "sha256", "dataset_metadata", "reason")
+    )
+
+
+def _check_expected(terms: Terms, catalog: Catalog) -> None:
+    active = catalog.active_id() or "none"
+    if terms.expect_active is not None and terms.expect_active != active:
+        raise RefusedError(
+            f"--expect-active: expected {terms.expect_active} to be active, got {active}: look at list, then decide anew"
+        )

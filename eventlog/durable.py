@@ -1,0 +1,237 @@
+"""
+The file-system calls that make bytes survive power loss; no other module syncs, renames or truncates.
+
+The order is the whole point, so each helper shows the system calls it makes. All of them are called through the `os`
+module (`os.fsync(…)`, never `from os import fsync`), so that tests can watch and fail each one.
+
+Nothing here follows a symbolic link at the last component of a path, waits on a FIFO, or creates a file that others
+may write.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from eventlog.errors import RefusedError
+
+FILE_MODE = 0o644
+_SAFE_OPEN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFLNK: "a symbolic link",
+}
+
+
+def kind_of(mode: int) -> str:
+    """Say in words what kind of file *mode* (as in `os.stat_result.st_mode`) describes."""
+    return _KINDS.get(stat.S_IFMT(mode), "a regular file")
+
+
+@contextmanager
+def refusing(where: str, *, hint: str = "") -> Iterator[None]:
+    """Turn an `OSError` inside the block into a `RefusedError` that names *where*; only before the commit point."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise RefusedError(f"{where}: {reason}{hint}") from error
+
+
+def open_regular(path: str, flags: int) -> int:
+    """
+    Open a regular file and return its descriptor.
+
+    Trace: `openat(path, flags|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK, 0644)`, `fstat`.
+
+    Raises:
+        RefusedError: *path* is a symbolic link, a FIFO, a device, a socket or a directory.
+
+        OSError: as `os.open`; FileNotFoundError where it is missing.
+    """
+    try:
+        descriptor = os.open(path, flags | _SAFE_OPEN, FILE_MODE)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            kind = kind_of(os.lstat(path).st_mode)
+            raise RefusedError(f"{path}: expected a regular file, got {kind}") from error
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise RefusedError(f"{path}: expected a regular file, got {kind_of(mode)}")
+    return descriptor
+
+
+def read_file(path: str, *, bytes_max: int) -> bytes:
+    """
+    Return the bytes of a regular file of at most *bytes_max* bytes.
+
+    Raises:
+        RefusedError: not a regular file, or larger than *bytes_max*.
+
+        OSError: as `os.open` and `os.read`.
+    """
+    descriptor = open_regular(path, os.O_RDONLY)
+    try:
+        parts: list[bytes] = []
+        total = 0
+        while chunk := os.read(descriptor, 1 << 20):
+            parts.append(chunk)
+            total += len(chunk)
+            if total > bytes_max:
+                raise RefusedError(f"{path}: expected at most {bytes_max} bytes, got more")
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def write_at(descriptor: int, data: bytes, offset_bytes: int) -> None:
+    """
+    Write all of *data* at *offset_bytes*; a short write is carried on, not mistaken for success.
+
+    Trace: `pwrite64` once, and again for what a short write left.
+    """
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset_bytes)
+        if written == 0:
+            raise OSError(errno.EIO, "write made no progress")
+        view = view[written:]
+        offset_bytes += written
+
+
+def sync_data(descriptor: int) -> None:
+    """Make the file's bytes and size durable. Trace: `fdatasync`. After an error the file's state is unknown."""
+    os.fdatasync(descriptor)
+
+
+def truncate(descriptor: int, size_bytes: int) -> None:
+    """Cut the file to *size_bytes*, durably. Trace: `ftruncate`, `fsync`."""
+    os.ftruncate(descriptor, size_bytes)
+    os.fsync(descriptor)
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in a directory durable. Trace: `openat(O_DIRECTORY)`, `fsync`, `close`."""
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_ancestors(path: str) -> None:
+    """
+    Make durable the names that lead from the root to the directory *path*.
+
+    An earlier process may have created any of them and died before its sync, so all are synced; those above *path*
+    that we may not open, or that lie on a file system that cannot be synced, cannot have been created by us.
+    """
+    path = os.path.realpath(path)
+    sync_directory(path)
+    while (parent := os.path.dirname(path)) != path:
+        path = parent
+        try:
+            sync_directory(path)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL):
+                raise
+
+
+def create_directory(path: str) -> None:
+    """Create a directory and the ones above it where missing; `sync_ancestors` makes it durable. Trace: `mkdir`…"""
+    os.makedirs(path, mode=0o755, exist_ok=True)
+
+
+def create_file(path: str, data: bytes, *, like: os.stat_result | None = None) -> None:
+    """
+    Create *path*, which must not exist, with *data* in it, and make its bytes durable (not yet its name).
+
+    Trace: `openat(O_WRONLY|O_CREAT|O_EXCL)`, `fchown` and `fchmod` where *like* asks for them, `pwrite64`, `fsync`,
+    `close`. On an error the file is removed again.
+    """
+    descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        try:
+            if like is not None:
+                _take_ownership_from(descriptor, like)
+            write_at(descriptor, data, 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
+def replace_file(path: str, data: bytes) -> None:
+    """
+    Put *data* in the place of *path* at once and for good: a reader sees the old bytes or the new ones.
+
+    The caller holds the directory's lock, so a leftover of the one temporary name is nobody's and is removed. Owner
+    and permissions of a file that is replaced are kept (never writable by others).
+
+    Trace: `unlink(.path.new)`, `create_file(.path.new)`, `rename(.path.new, path)`, `sync_directory`.
+    """
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, f".{name}.new")
+    with suppress(FileNotFoundError):
+        os.unlink(temporary)
+    try:
+        like = os.lstat(path)
+    except FileNotFoundError:
+        like = None
+    create_file(temporary, data, like=like)
+    try:
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    sync_directory(directory)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file if it is there, durably. Trace: `unlink`, `sync_directory`."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+        sync_directory(os.path.dirname(path))
+
+
+def rename(old: str, new: str) -> None:
+    """Rename within one directory, durably. Trace: `rename`, `sync_directory`."""
+    os.rename(old, new)
+    sync_directory(os.path.dirname(new))
+
+
+def move_aside(path: str, aside: str) -> None:
+    """
+    Give the file a second name that did not exist; the first goes with the next `replace_file`.
+
+    Trace: `link(path, aside)`, `sync_directory`. At no moment is *path* missing.
+
+    Raises:
+        FileExistsError: *aside* is taken.
+    """
+    os.link(path, aside, follow_symlinks=False)
+    sync_directory(os.path.dirname(path))
+
+
+def _take_ownership_from(descriptor: int, like: os.stat_result) -> None:
+    if not stat.S_ISREG(like.st_mode):
+        return
+    mine = os.fstat(descriptor)
+    if (mine.st_uid, mine.st_gid) != (like.st_uid, like.st_gid):
+        try:
+            os.fchown(descriptor, like.st_uid, like.st_gid)
+        except PermissionError:
+            return
+    os.fchmod(descriptor, stat.S_IMODE(like.st_mode) & 0o775)
+

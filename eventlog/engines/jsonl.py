@@ -1,0 +1,115 @@
+"""
+The file engine: one file, one line an entry, and a head that says how much of it is acknowledged.
+
+`journal.jsonl` holds the entries, `journal.head` the head, `quarantine/` what recovery took out. A writer holds `flock`
+on the journal itself; readers take no lock. How it reads stands in `jsonl_reader`, how it writes in `jsonl_writer`, the
+format of the head in `jsonl_head`, and what may be done with bytes behind the head in `jsonl_tail`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from eventlog import durable, locking
+from eventlog.engines.jsonl_quarantine import Quarantine
+from eventlog.engines.jsonl_reader import JsonlReader
+from eventlog.engines.jsonl_writer import JsonlWriter
+from eventlog.journal import DiscardedTail, Notice, Tail
+
+JOURNAL = "journal.jsonl"
+HEAD = "journal.head"
+
+
+class JsonlJournal:
+    """
+    A journal in a directory. See `eventlog.journal.Journal` for what its methods promise.
+
+    Args:
+        directory: created by the first append, not before.
+
+        lock_timeout_seconds: how long a writer waits for another one.
+    """
+
+    def __init__(self, directory: str, *, lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS) -> None:
+        self.where = os.path.join(directory, JOURNAL)
+        self._directory = directory
+        self._head_path = os.path.join(directory, HEAD)
+        self._lock_timeout_seconds = lock_timeout_seconds
+        self._reader = JsonlReader(self.where, self._head_path)
+        self._quarantine = Quarantine(directory)
+        self._threads = threading.RLock()
+        self._writer: JsonlWriter | None = None
+
+    def notices(self) -> Sequence[Notice]:
+        """Return what the last reading found beside the acknowledged lines."""
+        return tuple(self._reader.notices)
+
+    def tail(self) -> Tail:
+        """Return the acknowledged tail, from the head alone."""
+        head = self._reader.acknowledged()
+        return Tail(head.size, head.hash)
+
+    def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield verified entries; verification starts at the last place this object has verified before."""
+        return self._reader.read(start, stop)
+
+    def salvage(self) -> Iterator[bytes]:
+        """Yield the lines from the first on, up to one that does not verify."""
+        return self._reader.salvage()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the lock; first mend what an interrupted append left behind."""
+        if not self._threads.acquire(timeout=self._lock_timeout_seconds):
+            raise locking.timed_out(self.where, "another thread", self._lock_timeout_seconds)
+        try:
+            if self._writer is not None:
+                yield
+                return
+            descriptor = self._lock()
+            try:
+                writer = JsonlWriter(descriptor, self.where, self._head_path, self._quarantine)
+                writer.mend(self._reader)
+                self._writer = writer
+                yield
+            finally:
+                self._writer = None
+                with suppress(OSError):
+                    os.close(descriptor)
+        finally:
+            self._threads.release()
+
+    def discarded(self) -> Sequence[DiscardedTail]:
+        """Return what is in quarantine and not yet recorded in the journal."""
+        return self._quarantine.pending()
+
+    def append(
+        self, entries: Sequence[bytes], *, expected_size: int, recording: Sequence[DiscardedTail] = ()
+    ) -> Tail:
+        """Store *entries*; how, and what each error means, stands in `jsonl_writer`."""
+        with self.exclusive():
+            assert self._writer is not None, "held inside exclusive()"
+            head = self._writer.append(entries, expected_size)
+            with suppress(OSError):
+                self._quarantine.mark_recorded(recording)
+            return Tail(head.size, head.hash)
+
+    def _lock(self) -> int:
+        """Open and lock the journal, and make sure that the locked file is still the one with that name."""
+        with durable.refusing(self._directory):
+            durable.create_directory(self._directory)
+        while True:
+            with durable.refusing(self.where):
+                descriptor = durable.open_regular(self.where, os.O_RDWR | os.O_CREAT)
+            try:
+                locking.acquire(descriptor, self.where, timeout_seconds=self._lock_timeout_seconds)
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(descriptor), os.lstat(self.where)):
+                        return descriptor
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)

@@ -1,0 +1,74 @@
+"""
+Where recovery puts the bytes that it takes out of a journal; nothing here is ever deleted by us.
+
+A file's name says all that the history must record: `<offset>-<bytes>-<sha256>.<reason>`. It ends in `.pending` until
+an event in the journal records it. So the intent is durable before the journal is touched, and a crash between the two
+cannot lose the fact that something was taken out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+
+from eventlog import durable
+from eventlog.errors import RefusedError
+from eventlog.journal import DiscardedTail
+
+DIRECTORY = "quarantine"
+_PENDING = ".pending"
+_NAME = re.compile(r"([0-9]{20})-([0-9]{1,12})-([0-9a-f]{64})\.(no-newline|nul-bytes)")
+
+
+class Quarantine:
+    """The directory `quarantine/` beside a journal; created when first needed."""
+
+    def __init__(self, journal_directory: str) -> None:
+        self._parent = journal_directory
+        self._path = os.path.join(journal_directory, DIRECTORY)
+
+    def keep(self, torn: bytes, offset_bytes: int, reason: str) -> DiscardedTail:
+        """
+        Store *torn* durably, as not yet recorded; storing the same again changes nothing.
+
+        Raises:
+            RefusedError: `quarantine` is not a directory of ours.
+
+            OSError: could not be stored; nothing is left half-written under the final name.
+        """
+        self._create()
+        discarded = DiscardedTail(offset_bytes, len(torn), sha256(torn).hexdigest(), reason, "")
+        name = f"{offset_bytes:020d}-{len(torn)}-{discarded.sha256}.{reason}"
+        path = os.path.join(self._path, name)
+        if not os.path.lexists(path):
+            durable.replace_file(path + _PENDING, torn)
+        return DiscardedTail(offset_bytes, len(torn), discarded.sha256, reason, f"{DIRECTORY}/{name}")
+
+    def pending(self) -> list[DiscardedTail]:
+        """Return what is kept and not yet recorded, oldest offset first."""
+        try:
+            names = sorted(os.listdir(self._path))
+        except FileNotFoundError:
+            return []
+        found = []
+        for name in names:
+            stem = name.removesuffix(_PENDING)
+            match = _NAME.fullmatch(stem)
+            if match and stem != name:
+                found.append(DiscardedTail(int(match[1]), int(match[2]), match[3], match[4], f"{DIRECTORY}/{stem}"))
+        return found
+
+    def mark_recorded(self, discarded: Iterable[DiscardedTail]) -> None:
+        """Drop `.pending` from the names; the journal has it now."""
+        for tail in discarded:
+            path = os.path.join(self._parent, tail.kept_as)
+            durable.rename(path + _PENDING, path)
+
+    def _create(self) -> None:
+        if os.path.islink(self._path) or (os.path.lexists(self._path) and not os.path.isdir(self._path)):
+            raise RefusedError(f"{self._path}: expected a directory, got something else: move it away")
+        if not os.path.isdir(self._path):
+            durable.create_directory(self._path)
+            durable.sync_directory(self._parent)

@@ -1,0 +1,180 @@
+"""
+Read a JSONL journal: decide how much of it is acknowledged, then yield those lines, verified. Never writes, never waits.
+
+A reader shows what the head acknowledges and nothing behind it. The one exception: when a slot of the head is damaged,
+the newest acknowledgement may have stood in it, and whole valid entries behind the other slot are shown, as a writer
+would keep them. (A slot is only written after the journal's own sync, so they are durable.)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from eventlog import durable, locking
+from eventlog.engines import jsonl_head, jsonl_tail
+from eventlog.engines.jsonl_head import HEAD_BYTES, Head, HeadFile
+from eventlog.engines.jsonl_scan import CHUNK_BYTES, Mark, Marks, salvage, scan
+from eventlog.errors import JournalDamagedError
+from eventlog.journal import APPEND_BYTES_MAX, Notice
+
+_HEAD_ATTEMPTS = 5
+_HEAD_PAUSE_SECONDS = 0.002
+
+
+class JsonlReader:
+    """
+    Reads one journal; remembers the places that it has verified, so that reading on costs only what is new.
+
+    Attributes:
+        notices: what the last reading found beside the acknowledged lines, in words.
+    """
+
+    def __init__(self, journal_path: str, head_path: str) -> None:
+        self._where = journal_path
+        self._head_path = head_path
+        self._marks = Marks()
+        self.notices: list[Notice] = []
+
+    def acknowledged(self) -> Head:
+        """Return what is acknowledged, from the head."""
+        with self._opened() as descriptor:
+            return self._acknowledged(descriptor)
+
+    def read(self, start: int, stop: int | None) -> Iterator[bytes]:
+        """Yield the verified acknowledged lines `[start, stop)`; reading to the end also checks the head's own claim."""
+        with self._opened() as descriptor:
+            head = self._acknowledged(descriptor)
+            stop = head.size if stop is None else min(stop, head.size)
+            mark = self._marks.before(start)
+            if mark.size > head.size:
+                raise JournalDamagedError(f"{self._where}: had {mark.size} entries, got {head.size}: run verify")
+            if descriptor is not None:
+                for lines, next_mark in scan(descriptor, self._where, mark, head.end_bytes):
+                    yield from lines[max(0, start - mark.size) : max(0, stop - mark.size)]
+                    mark = next_mark
+                    self._marks.add(mark)
+                    if stop <= mark.size < head.size:
+                        return
+            if (mark.size, mark.hash) != (head.size, head.hash):
+                raise JournalDamagedError(
+                    f"{self._where}: expected {head.size} entries up to hash {head.hash}, "
+                    f"got {mark.size} up to {mark.hash}: run verify",
+                    position=min(mark.size, head.size),
+                    offset_bytes=mark.offset_bytes,
+                )
+
+    def salvage(self) -> Iterator[bytes]:
+        """Yield the lines that verify, from the first on, without asking the head."""
+        with self._opened() as descriptor:
+            if descriptor is not None:
+                yield from salvage(descriptor)
+
+    def read_head(self) -> HeadFile:
+        """Read both slots; one that is being written right now is given a moment."""
+        for _ in range(_HEAD_ATTEMPTS):
+            try:
+                found = jsonl_head.parse(durable.read_file(self._head_path, bytes_max=1 << 20)[: HEAD_BYTES + 1])
+            except FileNotFoundError:
+                return HeadFile(None, 0, 0)
+            if found.valid == 2:
+                break
+            time.sleep(_HEAD_PAUSE_SECONDS)
+        return found
+
+    def refuse_cut(self, head: Head, size_bytes: int) -> None:
+        """Raise `JournalDamagedError` if the file has fewer bytes than *head* acknowledges."""
+        if size_bytes < head.end_bytes:
+            raise JournalDamagedError(
+                f"{self._where}: expected {head.end_bytes} acknowledged bytes, got {size_bytes}: "
+                "acknowledged events are lost: restore the file from a copy",
+                offset_bytes=size_bytes,
+            )
+
+    @contextmanager
+    def _opened(self) -> Iterator[int | None]:
+        """Open the journal; None where there is none."""
+        with durable.refusing(self._where):
+            try:
+                descriptor = durable.open_regular(self._where, os.O_RDONLY)
+            except FileNotFoundError:
+                descriptor = None
+            try:
+                yield descriptor
+            finally:
+                if descriptor is not None:
+                    os.close(descriptor)
+
+    def _acknowledged(self, descriptor: int | None) -> Head:
+        """Decide what may be shown; the head is read before the file's size, which only grows."""
+        self.notices = []
+        found = self.read_head()
+        size_bytes = 0 if descriptor is None else os.fstat(descriptor).st_size
+        if found.newest is None:
+            return self._without_head(descriptor, size_bytes) if descriptor is not None and size_bytes else Head()
+        self.refuse_cut(found.newest, size_bytes)
+        if descriptor is None or (found.valid == 2 and size_bytes == found.newest.end_bytes):
+            return found.newest
+        if found.valid == 2:
+            self._notice_leftover(descriptor, found.newest)
+            return found.newest
+        self.notices.append(
+            Notice(f"{self._head_path}: one of two slots is damaged: the next publish or rollback mends it")
+        )
+        return judge(descriptor, found.newest, size_bytes).head
+
+    def _notice_leftover(self, descriptor: int, head: Head) -> None:
+        """Bytes behind the head are somebody's append under way, unless the lock is free and they stay."""
+        if not locking.try_acquire(descriptor, self._where, shared=True):
+            return
+        try:
+            leftover = os.fstat(descriptor).st_size - head.end_bytes
+            if leftover > 0 and self.read_head().newest == head:
+                self.notices.append(
+                    Notice(
+                        f"{self._where}: {leftover} bytes at offset {head.end_bytes} were never acknowledged "
+                        "and are not shown: the next publish or rollback deals with them"
+                    )
+                )
+        finally:
+            locking.release(descriptor)
+
+    def _without_head(self, descriptor: int, size_bytes: int) -> Head:
+        """Verify the whole file, because nothing says how much of it is acknowledged."""
+        mark = Mark()
+        for _, mark in scan(descriptor, self._where, mark, _end_of_last_line(descriptor, size_bytes)):
+            pass
+        if mark.size == 0:
+            raise JournalDamagedError(f"{self._where}: expected entries, got {size_bytes} bytes that hold none: run verify")
+        self.notices.append(
+            Notice(
+                f"{self._head_path}: missing or damaged: showing the {mark.size} entries that verify, "
+                "not knowing how many there were",
+                extent_unknown=True,
+            )
+        )
+        return Head(mark.size, mark.offset_bytes, mark.hash)
+
+
+def judge(descriptor: int, head: Head, size_bytes: int) -> jsonl_tail.TailVerdict:
+    """Apply the tail rule to what stands behind *head* in a file of *size_bytes*; reads a bounded part of it."""
+    wanted = min(size_bytes - head.end_bytes, APPEND_BYTES_MAX + 1)
+    parts = []
+    offset = head.end_bytes
+    while wanted > 0 and (part := os.pread(descriptor, wanted, offset)):
+        parts.append(part)
+        offset += len(part)
+        wanted -= len(part)
+    return jsonl_tail.judge(b"".join(parts), head)
+
+
+def _end_of_last_line(descriptor: int, end: int) -> int:
+    while end > 0:
+        start = max(0, end - CHUNK_BYTES)
+        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0

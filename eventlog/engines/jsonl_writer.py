@@ -1,0 +1,188 @@
+"""
+Write a JSONL journal while its lock is held: mend what a crash left, then append. The order is the promise.
+
+    pwrite(journal) → fdatasync(journal) → pwrite(head) → fdatasync(head) → acknowledged
+
+The first append of a journal also creates and syncs the head and every directory name that leads to it, before the
+first byte goes into the journal: a journal with bytes in it and no head has lost it.
+
+What an error means depends on where it comes:
+
+| fails             | then                                                     | outcome                                  |
+|-------------------|----------------------------------------------------------|------------------------------------------|
+| write of entries  | cut back through a fresh descriptor, and sync            | refused; unknown if the cut fails too    |
+| sync of entries   | cut back, so that nobody adopts pages the disk never got | unknown                                  |
+| head write, sync  | nothing: the slot may have reached the disk              | unknown; the next writer keeps the entry |
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from logging import getLogger
+
+from eventlog import chain, durable
+from eventlog.engines import jsonl_head
+from eventlog.engines.checks import check_append
+from eventlog.engines.jsonl_head import SLOT_BYTES, Head
+from eventlog.engines.jsonl_quarantine import Quarantine
+from eventlog.engines.jsonl_reader import JsonlReader, judge
+from eventlog.engines.jsonl_tail import TailVerdict
+from eventlog.errors import ConflictError, JournalDamagedError, OutcomeUnknownError, RefusedError
+
+_log = getLogger("modelog")
+
+
+class JsonlWriter:
+    """
+    One stretch of holding the lock.
+
+    Args:
+        descriptor: the journal, open for reading and writing, and locked; the caller closes it.
+    """
+
+    def __init__(self, descriptor: int, journal_path: str, head_path: str, quarantine: Quarantine) -> None:
+        self._descriptor = descriptor
+        self._where = journal_path
+        self._head_path = head_path
+        self._quarantine = quarantine
+        self._spare = 1
+        self._head: Head | None = None
+
+    def mend(self, reader: JsonlReader) -> None:
+        """
+        Apply the tail rule as a writer.
+
+        Raises:
+            JournalDamagedError: nothing was changed.
+
+            RefusedError: the disk did not let us; nothing that was acknowledged was touched.
+
+            OutcomeUnknownError: as `append`.
+        """
+        with durable.refusing(self._where):
+            found = reader.read_head()
+            size_bytes = os.fstat(self._descriptor).st_size
+            if found.newest is None and size_bytes > 0:
+                raise JournalDamagedError(
+                    f"{self._head_path}: missing or damaged, while {self._where} has {size_bytes} bytes: "
+                    "restore it from a copy"
+                )
+            head = found.newest or Head()
+            reader.refuse_cut(head, size_bytes)
+            verdict = judge(self._descriptor, head, size_bytes)
+            if verdict.refusal is not None:
+                raise JournalDamagedError(
+                    f"{self._where}: behind the {head.end_bytes} acknowledged bytes: {verdict.refusal}: run verify",
+                    position=verdict.head.size,
+                    offset_bytes=verdict.head.end_bytes,
+                )
+            self._spare = found.spare
+            if verdict.adopted:
+                self._adopt(head, verdict)
+            elif found.valid == 1:
+                self._acknowledge(head)
+            if verdict.torn:
+                self._discard(verdict)
+            self._head = verdict.head
+
+    def append(self, entries: Sequence[bytes], expected_size: int) -> Head:
+        """Store *entries* behind the head; see `eventlog.journal.Journal.append`."""
+        head = self._head
+        if head is None:
+            raise RefusedError(f"{self._where}: an append has failed: release the lock and take it again")
+        if head.size != expected_size:
+            raise ConflictError(f"{self._where}: expected {expected_size} entries, got {head.size}: read and decide anew")
+        check_append(self._where, entries, head.hash)
+        if head.size == 0:
+            self._create_head()
+        data = b"\n".join(entries) + b"\n"
+        grown = Head(head.size + len(entries), head.end_bytes + len(data), chain.hash_of(entries[-1]))
+        self._head = None
+        self._write_entries(data, head.end_bytes)
+        self._acknowledge(grown)
+        self._head = grown
+        return grown
+
+    def _adopt(self, head: Head, verdict: TailVerdict) -> None:
+        """
+        Acknowledge whole entries that an interrupted append left.
+
+        They are written again in place first: if the sync of the interrupted append failed, the kernel may hold these
+        pages as clean although the disk never got them, and a later sync would not write them.
+        """
+        if head.size == 0:
+            self._create_head()
+        durable.write_at(self._descriptor, verdict.adopted, head.end_bytes)
+        durable.sync_data(self._descriptor)
+        self._acknowledge(verdict.head)
+        _log.warning("%s: kept %d entries of an interrupted append", self._where, verdict.head.size - head.size)
+
+    def _discard(self, verdict: TailVerdict) -> None:
+        """Take an unfinished rest out; its bytes and the intent to record it are durable before it goes."""
+        kept = self._quarantine.keep(verdict.torn, verdict.head.end_bytes, verdict.reason)
+        durable.truncate(self._descriptor, verdict.head.end_bytes)
+        _log.warning(
+            "%s: %d bytes of an interrupted append at offset %d taken out, kept as %s",
+            self._where,
+            kept.size_bytes,
+            kept.offset_bytes,
+            kept.kept_as,
+        )
+
+    def _create_head(self) -> None:
+        """Make an empty head and all names that lead to it durable; also after a creation that was cut short."""
+        with durable.refusing(self._head_path):
+            empty = jsonl_head.format_slot(Head())
+            durable.replace_file(self._head_path, empty + empty)
+            durable.sync_ancestors(os.path.dirname(self._head_path))
+
+    def _write_entries(self, data: bytes, offset_bytes: int) -> None:
+        """Write and sync, or cut back; the table at the top of the module."""
+        try:
+            durable.write_at(self._descriptor, data, offset_bytes)
+        except OSError as error:
+            if self._cut_back(offset_bytes):
+                reason = (error.strerror or str(error)).lower()
+                raise RefusedError(f"{self._where}: nothing was recorded: {reason}") from error
+            raise self._unknown(error) from error
+        except BaseException as error:
+            self._cut_back(offset_bytes)
+            raise self._unknown(error) from error
+        try:
+            durable.sync_data(self._descriptor)
+        except BaseException as error:
+            self._cut_back(offset_bytes)
+            raise self._unknown(error) from error
+
+    def _cut_back(self, offset_bytes: int) -> bool:
+        """Remove what a failed write left, through a fresh descriptor; say whether that is durable."""
+        with suppress(OSError, RefusedError):
+            descriptor = durable.open_regular(self._where, os.O_RDWR)
+            try:
+                durable.truncate(descriptor, offset_bytes)
+                return True
+            finally:
+                os.close(descriptor)
+        return False
+
+    def _acknowledge(self, head: Head) -> None:
+        """Write and sync the spare slot. From the first byte on there is no way back, only forward."""
+        try:
+            descriptor = durable.open_regular(self._head_path, os.O_WRONLY)
+            try:
+                durable.write_at(descriptor, jsonl_head.format_slot(head), self._spare * SLOT_BYTES)
+                durable.sync_data(descriptor)
+            finally:
+                with suppress(OSError):
+                    os.close(descriptor)
+        except BaseException as error:
+            raise self._unknown(error) from error
+        self._spare = 1 - self._spare
+
+    def _unknown(self, error: BaseException) -> OutcomeUnknownError:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        return OutcomeUnknownError(
+            f"{self._where}: not known whether the event was recorded ({reason.lower()}): retry with the same --id"
+        )

@@ -1,0 +1,63 @@
+"""The memory engine: a list of entries. It is the reference that says what the other engines must do, and no more."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from eventlog import chain
+from eventlog.engines.checks import check_append
+from eventlog.errors import ConflictError
+from eventlog.journal import DiscardedTail, Notice, Tail
+
+
+class MemoryJournal:
+    """A journal that lives as long as the object. See `eventlog.journal.Journal` for what its methods promise."""
+
+    where = "memory:"
+
+    def __init__(self) -> None:
+        self._entries: list[bytes] = []
+        self._lock = threading.RLock()
+
+    def notices(self) -> Sequence[Notice]:
+        """Return nothing: there is nothing to notice."""
+        return ()
+
+    def tail(self) -> Tail:
+        """Return size and hash of what is stored."""
+        with self._lock:
+            if not self._entries:
+                return Tail()
+            return Tail(len(self._entries), chain.hash_of(self._entries[-1]))
+
+    def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield the entries that were stored when the first was asked for."""
+        yield from tuple(self._entries)[start:stop]
+
+    def salvage(self) -> Iterator[bytes]:
+        """Yield all entries: memory is not damaged."""
+        return self.read()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep other threads out."""
+        with self._lock:
+            yield
+
+    def discarded(self) -> Sequence[DiscardedTail]:
+        """Return nothing: memory is never half-written."""
+        return ()
+
+    def append(
+        self, entries: Sequence[bytes], *, expected_size: int, recording: Sequence[DiscardedTail] = ()
+    ) -> Tail:
+        """Store *entries*."""
+        with self._lock:
+            tail = self.tail()
+            if tail.size != expected_size:
+                raise ConflictError(f"{self.where}: expected {expected_size} entries, got {tail.size}: read and decide anew")
+            check_append(self.where, entries, tail.hash)
+            self._entries.extend(entries)
+            return self.tail()

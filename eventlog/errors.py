@@ -1,0 +1,76 @@
+"""
+Every exception of the project, grouped by what is now true on disk.
+
+| raised                | what is now true                                                            |
+|-----------------------|-----------------------------------------------------------------------------|
+| `RefusedError`        | nothing was appended                                                        |
+| `JournalDamagedError` | nothing was appended; what was acknowledged earlier is not all there        |
+| `OutcomeUnknownError` | the event may or may not be in the journal; the same id settles it          |
+| `ProjectionLagError`  | the event is in the journal for good; a file derived from it is behind      |
+| `RuntimeStateError`   | nothing changed in the runtime's directory                                  |
+
+Exit statuses are not known here: they stand in one table in `scripts/manage_models.py`.
+"""
+
+from __future__ import annotations
+
+
+class ModelogError(Exception):
+    """The root: catch it, never raise it."""
+
+
+class ModelRegistryError(ModelogError):
+    """What a call of a `ModelRegistry` raises: catch it, never raise it."""
+
+
+class RefusedError(ModelRegistryError):
+    """The request cannot be done as asked. Nothing was appended."""
+
+
+class ConflictError(RefusedError):
+    """The journal has grown since the caller read it. Nothing was appended."""
+
+
+class LockTimeoutError(RefusedError):
+    """Another process held the lock for too long. Nothing was appended."""
+
+
+class UnsupportedFormatError(RefusedError):
+    """The journal holds an event type or a format version that this program does not know. It is not damaged."""
+
+
+class JournalDamagedError(ModelRegistryError):
+    """
+    The journal does not hold what it once acknowledged: changed, cut, rewound or replaced.
+
+    Attributes:
+        position: the first entry that does not fit, 0-based, or None where no one entry is to blame.
+
+        offset_bytes: where that entry starts in the journal file, or None.
+    """
+
+    def __init__(self, message: str, *, position: int | None = None, offset_bytes: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
+        self.offset_bytes = offset_bytes
+
+
+class OutcomeUnknownError(ModelRegistryError):
+    """The entry was handed to the disk, which did not confirm it. Retry with the same id to learn the outcome."""
+
+
+class ProjectionLagError(ModelRegistryError):
+    """
+    The event is recorded, but a file derived from the journal could not be brought up to date.
+
+    Attributes:
+        model: the `ModelMetadata` that the recorded event is about, or None where the event was recorded earlier.
+    """
+
+    def __init__(self, message: str, *, model: object | None = None) -> None:
+        super().__init__(message)
+        self.model = model
+
+
+class RuntimeStateError(ModelogError):
+    """The runtime checkpoint is missing, unreadable or not the one that was asked for. Nothing was changed."""

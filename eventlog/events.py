@@ -1,0 +1,132 @@
+"""
+The vocabulary: what can have happened. Facts in the past tense, never changed once written.
+
+A new optional field may join an event at its end with a default that is left out when it is not set; every other change
+is a new version of the type (`model.published.v2`) and an upcaster. `README.md` has the checklist.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from eventlog.errors import RefusedError
+from eventlog.journal import Anchor
+
+FORMAT_VERSION = 1
+MODEL_ID = re.compile(r"[0-9]{14}(?:[0-9]{6})?_[0-9a-f]{8}")
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+class JournalCreated(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The journal began. Always and only at position 0."""
+
+    journal_id: str
+    format_version: int
+
+
+class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    A model became known and active. Its id is the event's subject, its time of creation the event's time.
+
+    Attributes:
+        artifact_path: absolute, symbolic links resolved; bytes that are not UTF-8 stand as `\\xNN`.
+
+        artifact_size_bytes, sha256: of the artifact's bytes when it was published; 64 hex.
+
+        dataset_metadata: what the publisher said about the data; JSON.
+
+        displaced: the model that was active until then, or None.
+
+        reason: why, in the publisher's words.
+
+        took_over: the other journal that the runtime checkpoint followed until then.
+
+        artifact_path_hex: the bytes of the path in hex, only where they are not UTF-8.
+    """
+
+    backend: str
+    artifact_path: str
+    artifact_size_bytes: int
+    sha256: str
+    dataset_metadata: dict[str, Any]
+    displaced: str | None
+    reason: str | None = None
+    took_over: Anchor | None = None
+    artifact_path_hex: str | None = None
+
+
+class ModelRolledBack(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    An older model, the event's subject, became active again; its artifact was there with the recorded hash.
+
+    Attributes:
+        displaced: the model that was active until then.
+
+        sha256: of the artifact, as found just before; 64 hex.
+
+        reason, took_over: as in `ModelPublished`.
+    """
+
+    displaced: str
+    sha256: str
+    reason: str | None = None
+    took_over: Anchor | None = None
+
+
+class JournalRecovered(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Recovery took out bytes that an interrupted append had left; the fields of `eventlog.journal.DiscardedTail`."""
+
+    offset_bytes: int
+    size_bytes: int
+    sha256: str
+    reason: str
+    kept_as: str
+
+
+Data = JournalCreated | ModelPublished | ModelRolledBack | JournalRecovered
+
+EVENT_TYPES: dict[str, type[Data]] = {
+    "journal.created.v1": JournalCreated,
+    "model.published.v1": ModelPublished,
+    "model.rolled_back.v1": ModelRolledBack,
+    "journal.recovered.v1": JournalRecovered,
+}
+TYPE_NAMES = {data_type: name for name, data_type in EVENT_TYPES.items()}
+
+
+class Event(Struct, frozen=True):
+    """
+    Something that happened, with who, when, and its place in the order.
+
+    Attributes:
+        position: 0-based; this is the order, whatever `time` says.
+
+        id: unique in the journal; the key under which a retry finds what it already did.
+
+        time: the writer's clock, UTC.
+
+        subject: the model id, or None for what concerns the journal itself.
+    """
+
+    position: int
+    id: str
+    time: datetime
+    actor: str
+    subject: str | None
+    data: Data
+
+    @property
+    def type(self) -> str:
+        """The stored type name, for example `model.published.v1`."""
+        return TYPE_NAMES[type(self.data)]
+
+
+def check_model_id(model_id: str) -> str:
+    """Return *model_id*, or raise `RefusedError` unless it looks like one; done before an id touches anything else."""
+    if not MODEL_ID.fullmatch(model_id):
+        raise RefusedError(f"model id: expected YYYYMMDDHHMMSS_xxxxxxxx as in list, got {model_id!r}")
+    return model_id

@@ -1,0 +1,109 @@
+"""
+Exclusive locks on open descriptors, with a time-out that names the holder.
+
+The lock is `flock(2)` on the very file (or directory) that it guards: there is no lock file that could go stale or be
+removed under a holder's feet, and the kernel releases it when the holder dies.
+
+Waiting is polling, because a blocked `flock` cannot be given up in a thread. The pause grows from 0.2 ms to 10 ms with
+a random part, so that many waiters do not step on each other.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from eventlog.errors import LockTimeoutError, RefusedError
+
+LOCK_TIMEOUT_SECONDS = 30.0
+_PAUSE_SECONDS_MIN = 0.0002
+_PAUSE_SECONDS_MAX = 0.010
+
+
+def acquire(descriptor: int, where: str, *, timeout_seconds: float) -> None:
+    """
+    Take the exclusive lock on an open file or directory.
+
+    Args:
+        descriptor: closing it releases the lock.
+
+        where: the path, for the message.
+
+        timeout_seconds: 0 tries once.
+
+    Raises:
+        LockTimeoutError: somebody else held it for that long.
+
+        RefusedError: this file system has no locks.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    pause = _PAUSE_SECONDS_MIN
+    while not try_acquire(descriptor, where):
+        if time.monotonic() >= deadline:
+            raise timed_out(where, holder_of(descriptor), timeout_seconds)
+        time.sleep(pause * (0.5 + random.random()))
+        pause = min(pause * 1.5, _PAUSE_SECONDS_MAX)
+
+
+@contextmanager
+def locked_directory(path: str, *, timeout_seconds: float) -> Iterator[None]:
+    """
+    Hold the lock of a directory, which guards the files that are replaced in it.
+
+    Raises:
+        LockTimeoutError, RefusedError: as `acquire`.
+
+        OSError: the directory cannot be opened.
+    """
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        acquire(descriptor, path, timeout_seconds=timeout_seconds)
+        yield
+    finally:
+        with suppress(OSError):
+            os.close(descriptor)
+
+
+def try_acquire(descriptor: int, where: str, *, shared: bool = False) -> bool:
+    """Take the lock if it is free and say whether it was. Raises RefusedError where the file system has no locks."""
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno == errno.EINTR:
+            return False
+        raise RefusedError(f"{where}: cannot be locked: {(error.strerror or str(error)).lower()}") from error
+    return True
+
+
+def release(descriptor: int) -> None:
+    """Give the lock back while the descriptor stays open."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def timed_out(where: str, holder: str, timeout_seconds: float) -> LockTimeoutError:
+    """Return the error that says who holds the lock, how long we waited, and what to do."""
+    return LockTimeoutError(
+        f"{where}: locked by {holder} for more than {timeout_seconds:g} s: wait for it to end, or raise --lock-timeout"
+    )
+
+
+def holder_of(descriptor: int) -> str:
+    """Name the process that holds the lock, from `/proc/locks`, or say that it is unknown."""
+    status = os.fstat(descriptor)
+    wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    try:
+        with open("/proc/locks", encoding="ascii", errors="replace") as table:
+            for line in table:
+                fields = line.split()
+                if "->" not in fields and "FLOCK" in fields and wanted in fields:
+                    return f"process {fields[fields.index(wanted) - 1]}"
+    except OSError:
+        pass
+    return "another process"

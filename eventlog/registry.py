@@ -1,0 +1,326 @@
+"""
+The registry: decide on the folded state, append, tell the subscribers. The append is the point of no return.
+
+    hash artifact → catch up → decide → lock → catch up → decide → append | → unlock → subscribers catch up
+
+Left of the bar a request may be refused, with nothing changed. Right of it a subscriber may only lag.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from logging import getLogger
+from typing import Any
+
+from msgspec.structs import replace
+
+from eventlog import artifacts, codec, decisions, identity
+from eventlog import dataset_metadata as metadata_rules
+from eventlog.catalog import ACTIVE, Catalog, ModelMetadata, model_of
+from eventlog.decisions import Decide, Decision, Terms
+from eventlog.errors import JournalDamagedError, ModelogError, ProjectionLagError, RefusedError
+from eventlog.events import Event, ModelPublished, check_model_id
+from eventlog.journal import FoundAnchor, Subscriber
+from eventlog.replay import Replay
+from eventlog.transaction import Transaction
+
+_log = getLogger("modelog")
+
+
+def utc_now() -> datetime:
+    """Return the time of our clock, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+class ModelRegistry:
+    """
+    Publishes models, rolls back, and answers from the journal. Threads may share one; processes open their own.
+
+    Args:
+        replay: the journal and its fold.
+
+        subscribers: told after each append, and whenever an answer was already there.
+
+        now: the clock; must return aware UTC times.
+
+        random_bytes: for new ids.
+    """
+
+    def __init__(
+        self,
+        replay: Replay,
+        subscribers: Sequence[Subscriber] = (),
+        *,
+        now: Callable[[], datetime] = utc_now,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._replay = replay
+        self._subscribers = subscribers
+        self._now = now
+        self._random_bytes = random_bytes
+        self._transaction = Transaction(replay, now, random_bytes)
+        self._threads = threading.RLock()
+
+    # Questions
+
+    def list_models(self) -> list[ModelMetadata]:
+        """
+        Return all models, newest publication first.
+
+        Raises:
+            JournalDamagedError: nothing can be shown that is sure to be true.
+
+            RefusedError: the journal cannot be read.
+        """
+        catalog = self.catalog()
+        return [catalog.model(model_id) for model_id in reversed(catalog.published)]
+
+    def get_active_model(self) -> ModelMetadata | None:
+        """Return the model that is active, or None before the first publish. Raises as `list_models`."""
+        catalog = self.catalog()
+        model_id = catalog.active_id()
+        return None if model_id is None else catalog.model(model_id)
+
+    def catalog(self) -> Catalog:
+        """Return the state after all acknowledged events, checked against the anchors. Raises as `list_models`."""
+        with self._threads:
+            found = self._anchors()
+            catalog = self._replay.catch_up()
+            for item in self._replay.check_anchors(found):
+                if catalog.size == 0:
+                    raise self._replay.lost(item)
+                if item.anchor.journal_id not in catalog.taken_over:
+                    _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
+            return catalog
+
+    def verified_prefix(self) -> tuple[Catalog, ModelogError | None]:
+        """
+        Return the state of a damaged journal up to the first entry that does not fit, and what is wrong with it.
+
+        For people who look at damage: what was acknowledged behind that entry is not shown, and no request is
+        decided on it. The error is None where nothing is wrong.
+        """
+        journal = self._replay.journal
+        catalog = Catalog(journal.where)
+        problem: ModelogError | None = None
+        try:
+            self.catalog()
+        except JournalDamagedError as error:
+            problem = error
+        try:
+            for entry in journal.salvage():
+                catalog.apply(entry)
+        except ModelogError as error:
+            problem = problem or error
+        return catalog, problem
+
+    def read_event(self, position: int) -> Event:
+        """Return the event at *position*, below the catalog's size. Raises as `list_models`."""
+        journal = self._replay.journal
+        for entry in journal.read(position, position + 1):
+            return codec.decode(entry, position, self._replay.catalog.journal_id, journal.where)
+        raise RefusedError(f"{journal.where}: expected a position below {self._replay.catalog.size}, got {position}")
+
+    # Changes
+
+    def publish_model(
+        self,
+        artifact_path: str | os.PathLike[str],
+        *,
+        backend: str,
+        dataset_metadata: Mapping[str, Any] | None = None,
+        actor: str | None = None,
+        reason: str | None = None,
+        request_id: str | None = None,
+        expect_active: str | None = None,
+        take_over: bool = False,
+        dry_run: bool = False,
+        progress: artifacts.Progress | None = None,
+    ) -> ModelMetadata:
+        """
+        Record a model and make it active.
+
+        Args:
+            artifact_path: a regular file; it is hashed, not copied.
+
+            backend: printable text.
+
+            dataset_metadata: JSON values; see `eventlog.dataset_metadata.checked`.
+
+            actor: who publishes; the user and host of this process by default.
+
+            reason: why.
+
+            request_id: the same id with the same request gives the same answer, however often.
+
+            expect_active: refuse unless this model (or `none`) is active at the moment of the append.
+
+            take_over: let a runtime checkpoint that follows another journal follow this one.
+
+            dry_run: decide, and change nothing.
+
+            progress: called with bytes hashed and bytes in all.
+
+        Raises:
+            RefusedError, JournalDamagedError: nothing changed.
+
+            OutcomeUnknownError: ask again with the same `request_id`.
+
+            ProjectionLagError: it is recorded; a derived file is behind.
+        """
+        terms = self._terms(actor, reason, request_id, expect_active)
+        identity.check_text("backend", backend)
+        metadata = metadata_rules.checked(dataset_metadata or {})
+        artifact = artifacts.hash_artifact(artifact_path, progress)
+
+        def prepare(terms: Terms) -> Decide:
+            return decisions.publish(terms, artifact, backend, metadata, self.read_event)
+
+        return self._carry_out(prepare, terms, take_over, dry_run, artifact.check_unchanged)
+
+    def rollback(
+        self,
+        model_id: str | None = None,
+        *,
+        actor: str | None = None,
+        reason: str | None = None,
+        request_id: str | None = None,
+        expect_active: str | None = None,
+        take_over: bool = False,
+        dry_run: bool = False,
+        progress: artifacts.Progress | None = None,
+    ) -> ModelMetadata:
+        """
+        Make an older model active again, once its artifact is found with its recorded hash.
+
+        Args:
+            model_id: the target; None for the model that was active before the present one.
+
+            actor, reason, request_id, expect_active, take_over, dry_run, progress: as in `publish_model`.
+
+        Returns the target. Where it is active already, nothing is recorded. Raises as `publish_model`.
+        """
+        if model_id is not None:
+            check_model_id(model_id)
+        terms = self._terms(actor, reason, request_id, expect_active)
+        hashed: dict[str, artifacts.Artifact] = {}
+
+        def verify_artifact(catalog: Catalog, target: str) -> str:
+            model = catalog.model(target)
+            if target not in hashed:
+                hashed[target] = artifacts.hash_artifact(model.artifact_path, progress)
+            found = hashed[target]
+            found.check_unchanged()
+            if found.sha256 != model.sha256:
+                raise RefusedError(
+                    f"artifact {found.path}: expected sha256 {model.sha256} of {target}, got {found.sha256}: "
+                    "put the published file back, or roll back to another model"
+                )
+            return found.sha256
+
+        def prepare(terms: Terms) -> Decide:
+            return decisions.rollback(terms, model_id, self.read_event, verify_artifact)
+
+        return self._carry_out(prepare, terms, take_over, dry_run)
+
+    def rebuild(self) -> int:
+        """
+        Throw the derived files' content away and fold it again; return the journal's size.
+
+        Raises:
+            RefusedError: there is no journal.
+
+            JournalDamagedError: as `list_models`.
+
+            ProjectionLagError: a file could not be written.
+        """
+        with self._threads:
+            if self.catalog().size == 0:
+                raise RefusedError(f"{self._replay.journal.where}: expected a journal to rebuild from, got none")
+            self._tell_subscribers(None, rebuild=True)
+            return self._replay.catalog.size
+
+    # How a change is carried out
+
+    def _terms(self, actor: str | None, reason: str | None, request_id: str | None, expect_active: str | None) -> Terms:
+        if expect_active not in (None, "none"):
+            check_model_id(expect_active or "")
+        return Terms(
+            actor=identity.check_text("actor", identity.default_actor() if actor is None else actor),
+            request_id=identity.check_text("--id", identity.new_uuid(self._random_bytes) if request_id is None else request_id),
+            reason=None if reason is None else identity.check_utf8("reason", reason),
+            expect_active=expect_active,
+        )
+
+    def _carry_out(
+        self,
+        prepare: Callable[[Terms], Decide],
+        terms: Terms,
+        take_over: bool,
+        dry_run: bool,
+        last_look: Callable[[], None] = lambda: None,
+    ) -> ModelMetadata:
+        """Decide without the lock; then, unless the answer is there or it is a dry run, decide and append under it."""
+        with self._threads:
+            found = self._anchors()
+            catalog = self._replay.catch_up()
+            terms = self._admit(self._replay.check_anchors(found), terms, take_over)
+            decide = prepare(terms)
+            now = self._now()
+            decision = decide(catalog, now)
+            if dry_run:
+                return _preview(decision, catalog, now)
+            if decision.data is not None:
+                decision = self._transaction.run(decide, terms, last_look)
+            self._say(decision)
+            model = catalog.model(decision.model_id)
+            self._tell_subscribers(model)
+            return model
+
+    def _anchors(self) -> list[FoundAnchor]:
+        return [item for subscriber in self._subscribers for item in subscriber.anchors()]
+
+    def _admit(self, foreign: list[FoundAnchor], terms: Terms, take_over: bool) -> Terms:
+        """Refuse a runtime checkpoint that follows another journal, or note in the terms that it is taken over."""
+        foreign = [item for item in foreign if item.anchor.journal_id not in self._replay.catalog.taken_over]
+        if not foreign:
+            return terms
+        if not take_over:
+            item, mine = foreign[0], self._replay.catalog.journal_id or "a new journal"
+            raise RefusedError(
+                f"{item.where}: expected a runtime checkpoint that follows {mine}, got one that follows journal "
+                f"{item.anchor.journal_id}: check --registry-dir and --state-dir, or pass --take-over"
+            )
+        return replace(terms, took_over=foreign[0].anchor)
+
+    def _say(self, decision: Decision) -> None:
+        model_id, catalog = decision.model_id, self._replay.catalog
+        if decision.position is not None:
+            _log.info("%s: was recorded at position %d already", model_id, decision.position)
+        elif decision.data is None:
+            _log.info("%s: is active already: nothing was recorded", model_id)
+        else:
+            displaced = catalog.active[ACTIVE].displaced
+            _log.info("%s: active, recorded at position %d, in place of %s", model_id, catalog.size - 1, displaced)
+
+    def _tell_subscribers(self, model: ModelMetadata | None, *, rebuild: bool = False) -> None:
+        """Bring every subscriber up to date; try all, then report those that could not."""
+        failures = []
+        for subscriber in self._subscribers:
+            try:
+                subscriber.catch_up(rebuild=rebuild)
+            except (ModelogError, OSError) as error:
+                failures.append(str(error))
+            except KeyboardInterrupt:
+                failures.append("interrupted")
+        if failures:
+            raise ProjectionLagError(f"recorded, but behind: {'; '.join(failures)}: run rebuild", model=model)
+
+
+def _preview(decision: Decision, catalog: Catalog, now: datetime) -> ModelMetadata:
+    if isinstance(decision.data, ModelPublished):
+        return model_of(decision.model_id, decision.data, now)
+    return catalog.model(decision.model_id)

@@ -1,0 +1,89 @@
+"""
+A catalog that follows its journal, and the check that the journal still is what other files remember of it.
+
+One `Replay` is shared by the registry and the projections, so that each entry is read and folded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from logging import getLogger
+
+from eventlog import chain
+from eventlog.catalog import Catalog
+from eventlog.errors import JournalDamagedError
+from eventlog.journal import FoundAnchor, Journal
+
+_log = getLogger("modelog")
+
+
+class Replay:
+    """Reads a journal into a catalog; the first time from zero, later from where it stopped."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.catalog = Catalog(journal.where)
+        self._told: set[str] = set()
+
+    def catch_up(self, stop: int | None = None) -> Catalog:
+        """
+        Apply what is new, up to *stop* entries or all that are acknowledged.
+
+        Raises:
+            JournalDamagedError, UnsupportedFormatError: the catalog holds what came before that entry.
+
+            RefusedError: the journal cannot be read.
+        """
+        catalog = self.catalog
+        for entry in self.journal.read(catalog.size, stop):
+            catalog.apply(entry)
+        for notice in self.journal.notices():
+            if notice.what not in self._told:
+                self._told.add(notice.what)
+                _log.warning("%s", notice.what)
+        return catalog
+
+    def check_anchors(self, found: Iterable[FoundAnchor]) -> list[FoundAnchor]:
+        """
+        Compare the journal with what other files remember of it; return those that remember another journal.
+
+        Collect the anchors *before* `catch_up`: a journal only grows, so it then holds all that they say.
+
+        Raises:
+            JournalDamagedError: the journal was cut, rewound, rewritten or replaced.
+        """
+        foreign = []
+        for item in found:
+            if item.anchor.journal_id == self.catalog.journal_id:
+                self._check(item)
+            elif item.binding:
+                raise self.lost(item)
+            else:
+                foreign.append(item)
+        return foreign
+
+    def lost(self, item: FoundAnchor) -> JournalDamagedError:
+        """Return the error that says that the journal which *item* remembers is not there."""
+        got = f"journal {self.catalog.journal_id}" if self.catalog.size else "no entries"
+        return JournalDamagedError(
+            f"{self.journal.where}: expected journal {item.anchor.journal_id} with at least {item.anchor.size} entries, "
+            f"as {item.where} remembers, got {got}: check --registry-dir, or restore the journal from a copy"
+        )
+
+    def _check(self, item: FoundAnchor) -> None:
+        where, anchor = self.journal.where, item.anchor
+        if anchor.size > self.catalog.size:
+            raise JournalDamagedError(
+                f"{where}: expected at least {anchor.size} entries, as {item.where} remembers, got {self.catalog.size}: "
+                "the journal was rewound: restore it from a copy",
+                position=self.catalog.size,
+            )
+        actual = chain.GENESIS
+        for entry in self.journal.read(max(0, anchor.size - 1), max(0, anchor.size)):
+            actual = chain.hash_of(entry)
+        if actual != anchor.hash:
+            raise JournalDamagedError(
+                f"{where}: entry {anchor.size - 1}: expected hash {anchor.hash}, as {item.where} remembers, "
+                f"got {actual}: history was rewritten: restore it from a copy",
+                position=anchor.size - 1,
+            )

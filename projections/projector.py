@@ -1,0 +1,83 @@
+"""Keeps files derived from the journal up to date; the one subscriber that the registry needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from eventlog.catalog import Catalog
+from eventlog.errors import ModelogError, RefusedError
+from eventlog.journal import Anchor, FoundAnchor
+from eventlog.replay import Replay
+
+
+class Projection(Protocol):
+    """
+    One derived file. Deleted, it comes back with the same bytes; stale, it says how far it has got.
+
+    Attributes:
+        where: its path, for messages.
+
+        binding: it lies beside the journal and can belong to no other.
+    """
+
+    @property
+    def where(self) -> str: ...
+
+    @property
+    def binding(self) -> bool: ...
+
+    def applied(self) -> Anchor | None:
+        """Return how far the file has got, or None where it says nothing. Raises RefusedError. Reads only."""
+        ...
+
+    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
+        """
+        Bring the file up to *catalog*, atomically, and never back behind what it holds unless *rebuild*.
+
+        Raises:
+            ModelogError, OSError: could not; the file is as it was.
+        """
+        ...
+
+    def audit(self, catalog: Catalog) -> str | None:
+        """Return in one line how the file differs from *catalog*, or None. Reads only."""
+        ...
+
+
+class Projector:
+    """A subscriber that folds the journal once and writes every projection from it."""
+
+    def __init__(self, replay: Replay, projections: Sequence[Projection]) -> None:
+        self._replay = replay
+        self._projections = projections
+
+    def anchors(self) -> list[FoundAnchor]:
+        """Return what the projections say of the journal."""
+        pairs = [(projection, projection.applied()) for projection in self._projections]
+        return [
+            FoundAnchor(projection.where, anchor, projection.binding)
+            for projection, anchor in pairs
+            if anchor is not None
+        ]
+
+    def catch_up(self, *, rebuild: bool = False) -> int:
+        """Write every projection, also after one could not be written; then raise what went wrong."""
+        catalog = self._replay.catch_up()
+        failures = []
+        for projection in self._projections if catalog.size else ():
+            try:
+                projection.write(catalog, rebuild=rebuild)
+            except (ModelogError, OSError) as error:
+                reason = str(error) if isinstance(error, ModelogError) else f"{projection.where}: {error.strerror}"
+                failures.append(reason)
+        if failures:
+            raise RefusedError("; ".join(failures))
+        return catalog.size
+
+    def audit(self) -> list[str]:
+        """Return how the projections differ from the catalog as it is folded so far."""
+        if self._replay.catalog.size == 0:
+            return []
+        lines = [projection.audit(self._replay.catalog) for projection in self._projections]
+        return [line for line in lines if line is not None]

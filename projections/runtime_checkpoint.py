@@ -1,0 +1,94 @@
+"""journal → `metadata.active_model` in the runtime checkpoint, and nothing else in it."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from eventlog import durable
+from eventlog.catalog import ACTIVE, Catalog
+from eventlog.errors import RefusedError
+from eventlog.journal import Anchor
+from projections.runtime_state import RuntimeStateManager
+
+
+class _Journal(Struct):
+    id: str
+    size: int
+    hash: str
+
+
+class _ActiveModel(Struct):
+    """The part of the value that says how far it has got; a runtime's own value has none."""
+
+    journal: _Journal | None = None
+
+
+class RuntimeCheckpointProjection:
+    """The projection into a runtime checkpoint; see `projections.projector.Projection`."""
+
+    binding = False
+
+    def __init__(self, manager: RuntimeStateManager) -> None:
+        self._manager = manager
+        self.where = manager.path
+
+    def applied(self) -> Anchor | None:
+        """Return how far the active model in the file has got; None where the runtime wrote it itself, or nobody."""
+        with durable.refusing(self.where):
+            value = self._manager.active_model()
+        try:
+            journal = None if value is None else msgspec.json.decode(value, type=_ActiveModel).journal
+        except (msgspec.MsgspecError, ValueError):
+            return None
+        return None if journal is None else Anchor(journal.id, journal.size, journal.hash)
+
+    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
+        """
+        Bring the active model up to *catalog*, never back behind what is there.
+
+        Raises:
+            RefusedError: the file follows another journal, and no event says that this one took it over.
+        """
+        value = render(catalog)
+        if value is None:
+            return
+        with self._manager.locked():
+            anchor = self.applied()
+            if anchor is not None and anchor.journal_id != catalog.journal_id:
+                if anchor.journal_id not in catalog.taken_over:
+                    raise RefusedError(
+                        f"{self.where}: expected one that follows journal {catalog.journal_id}, "
+                        f"got {anchor.journal_id}: check --state-dir, or publish with --take-over"
+                    )
+            elif not rebuild and anchor is not None and anchor.size >= catalog.size:
+                return
+            self._manager.put_active_model(value)
+
+    def audit(self, catalog: Catalog) -> str | None:
+        """Return how the active model differs from *catalog*, or None."""
+        wanted = render(catalog)
+        with durable.refusing(self.where):
+            value = self._manager.active_model()
+        if wanted is None or (value is not None and msgspec.json.decode(value) == msgspec.json.decode(wanted)):
+            return None
+        if value is None:
+            return f"{self.where}: has no active model: run rebuild"
+        anchor = self.applied()
+        if anchor is not None and anchor.size != catalog.size:
+            return f"{self.where}: expected {catalog.size} entries applied, got {anchor.size}: run rebuild"
+        return f"{self.where}: its active model is not what the journal says: run rebuild"
+
+
+def render(catalog: Catalog) -> bytes | None:
+    """Return the JSON of `metadata.active_model`: the six attributes, `activated_at`, `journal`; None if none is active."""
+    activation, anchor = catalog.active.get(ACTIVE), catalog.anchor()
+    if activation is None or anchor is None:
+        return None
+    return msgspec.json.encode(
+        {
+            **catalog.model(activation.model_id).to_dict(),
+            "activated_at": activation.time,
+            "journal": {"id": anchor.journal_id, "size": anchor.size, "hash": anchor.hash},
+        }
+    )

@@ -1,0 +1,225 @@
+"""
+The runtime checkpoint: one JSON file that belongs to the runtime, in which the registry owns one key.
+
+`RuntimeStateManager` is what a runtime uses to write and read it. Whoever writes, every other key and value is kept
+byte for byte: values are carried as raw JSON and never decoded. A file that is not JSON is moved aside, not overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from logging import getLogger
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from eventlog import durable, locking
+from eventlog.dataset_metadata import checked
+from eventlog.errors import RefusedError, RuntimeStateError
+
+NAME = "state.json"
+ACTIVE_MODEL = "active_model"
+BYTES_MAX = 64 << 20
+_ASIDE_MAX = 1_000
+_log = getLogger("modelog")
+_Keys = dict[str, Raw]
+
+
+class RuntimeCheckpoint(Struct, frozen=True):
+    """
+    What the runtime last recorded of itself.
+
+    Attributes:
+        entrypoint, mode, config_path: as given to `record_checkpoint`; None where only the registry has written so far.
+
+        created_at: when it was recorded, or None.
+
+        metadata: the runtime's own, and under `active_model` the registry's.
+    """
+
+    entrypoint: str | None = None
+    mode: str | None = None
+    config_path: str | None = None
+    created_at: datetime | None = None
+    metadata: dict[str, Any] = {}
+
+
+class RuntimeStateManager:
+    """
+    Reads and writes the runtime checkpoint of one runtime.
+
+    Args:
+        root: the runtime's directory; created when first written to.
+
+        lock_timeout_seconds: how long a writer waits for another one.
+
+        now: the clock; aware UTC times.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] = "var/runtime",
+        *,
+        lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:
+        self.root = os.fspath(root)
+        self.path = os.path.join(self.root, NAME)
+        self._lock_timeout_seconds = lock_timeout_seconds
+        self._now = now
+
+    def record_checkpoint(
+        self, *, entrypoint: str, mode: str, config_path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None
+    ) -> RuntimeCheckpoint:
+        """
+        Record what runs now; keeps the active model and every key that is not one of the five.
+
+        Returns what is now stored.
+
+        Raises:
+            RuntimeStateError: *metadata* is not JSON, or the file cannot be written; nothing changed.
+        """
+        with self._failing():
+            new = _raw(metadata or {})
+            fields = _raw(
+                {
+                    "entrypoint": entrypoint,
+                    "mode": mode,
+                    "config_path": os.fspath(config_path),
+                    "created_at": msgspec.to_builtins(self._now()),
+                }
+            )
+        with self._failing(), self.locked():
+            top, old = self._read_for_writing()
+            kept = {ACTIVE_MODEL: old[ACTIVE_MODEL]} if ACTIVE_MODEL in old else {}
+            self._write(top | fields, new | kept)
+        checkpoint = self.load_checkpoint()
+        assert checkpoint is not None, "written just now"
+        return checkpoint
+
+    def load_checkpoint(self) -> RuntimeCheckpoint | None:
+        """
+        Return what is stored, or None where there is no file.
+
+        Raises:
+            RuntimeStateError: the file is not a runtime checkpoint, or cannot be read.
+        """
+        with self._failing():
+            data = self._bytes()
+        if data is None:
+            return None
+        try:
+            return msgspec.json.decode(data, type=RuntimeCheckpoint)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise RuntimeStateError(f"{self.path}: expected a runtime checkpoint, got {error}") from error
+
+    def require_checkpoint(self, *, target_mode: str, entrypoint: str) -> RuntimeCheckpoint:
+        """
+        Return the checkpoint if it is the one of *entrypoint* in *target_mode*.
+
+        Raises:
+            RuntimeStateError: there is none, it is of another mode or entrypoint, or it cannot be read.
+        """
+        checkpoint = self.load_checkpoint()
+        if checkpoint is None:
+            raise RuntimeStateError(f"{self.path}: expected a runtime checkpoint, got none: record one first")
+        for name, expected, got in (
+            ("mode", target_mode, checkpoint.mode),
+            ("entrypoint", entrypoint, checkpoint.entrypoint),
+        ):
+            if got != expected:
+                raise RuntimeStateError(f"{self.path}: {name}: expected {expected!r}, got {got!r}")
+        return checkpoint
+
+    def set_active_model(self, active_model: Mapping[str, Any]) -> None:
+        """
+        Write `metadata.active_model` and nothing else; create the file with that one key where there is none.
+
+        Raises:
+            RuntimeStateError: not JSON, or the file cannot be written; nothing changed.
+        """
+        with self._failing():
+            value = _raw({ACTIVE_MODEL: dict(active_model)})[ACTIVE_MODEL]
+        with self._failing(), self.locked():
+            self.put_active_model(bytes(value))
+
+    def active_model(self) -> Raw | None:
+        """Return `metadata.active_model` as raw JSON, or None; a file that is not JSON has none. Raises OSError."""
+        try:
+            return self._keys()[1].get(ACTIVE_MODEL)
+        except ValueError as error:
+            _log.warning("%s: %s: the next write moves it aside", self.path, error)
+            return None
+
+    def put_active_model(self, value: bytes) -> None:
+        """As `set_active_model`, for JSON bytes, with `locked` held by the caller. Raises OSError, RefusedError."""
+        top, metadata = self._read_for_writing()
+        metadata[ACTIVE_MODEL] = Raw(value)
+        self._write(top, metadata)
+
+    def clear(self) -> None:
+        """Remove the file. Raises RuntimeStateError where it cannot be removed."""
+        if os.path.isdir(self.root):
+            with self._failing(), self.locked():
+                durable.remove_file(self.path)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other writers of this runtime checkpoint out. Raises LockTimeoutError, OSError."""
+        durable.create_directory(self.root)
+        with locking.locked_directory(self.root, timeout_seconds=self._lock_timeout_seconds):
+            yield
+
+    def _bytes(self) -> bytes | None:
+        try:
+            return durable.read_file(self.path, bytes_max=BYTES_MAX)
+        except FileNotFoundError:
+            return None
+
+    def _keys(self) -> tuple[_Keys, _Keys]:
+        """Return the top-level keys without `metadata`, and those of `metadata`; ValueError where it is not JSON."""
+        data = self._bytes()
+        if data is None:
+            return {}, {}
+        try:
+            msgspec.json.decode(data)
+            top = msgspec.json.decode(data, type=_Keys)
+            metadata = msgspec.json.decode(top.pop("metadata", Raw(b"null")), type=_Keys | None)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise ValueError(f"expected a JSON object, got {error}") from error
+        return top, metadata or {}
+
+    def _read_for_writing(self) -> tuple[_Keys, _Keys]:
+        try:
+            return self._keys()
+        except ValueError as error:
+            for number in range(_ASIDE_MAX):
+                aside = f"{self.path}.broken-{self._now():%Y%m%dT%H%M%SZ}" + (f"-{number}" if number else "")
+                try:
+                    durable.move_aside(self.path, aside)
+                except FileExistsError:
+                    continue
+                _log.warning("%s: %s: moved aside as %s", self.path, error, aside)
+                return {}, {}
+            raise
+
+    def _write(self, top: _Keys, metadata: _Keys) -> None:
+        data = msgspec.json.encode({**top, "metadata": metadata})
+        durable.replace_file(self.path, msgspec.json.format(data, indent=2) + b"\n")
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RefusedError) as error:
+            reason = str(error) if isinstance(error, RefusedError) else f"{self.path}: {error.strerror or error}"
+            raise RuntimeStateError(reason) from error
+
+
+def _raw(values: Mapping[str, Any]) -> _Keys:
+    """Return each value as raw JSON. Raises RefusedError where one is not JSON."""
+    return {key: Raw(msgspec.json.encode(value)) for key, value in checked(values).items()}

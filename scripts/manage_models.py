@@ -1,0 +1,129 @@
+"""
+The command line: `publish`, `list`, `rollback` and the rest. Parses, makes one call, prints.
+
+Exit statuses, all of them:
+
+|     |                                                                        |
+|-----|------------------------------------------------------------------------|
+| 0   | done                                                                   |
+| 1   | a bug of ours, with a traceback                                        |
+| 2   | refused, or bad usage; nothing changed                                 |
+| 3   | the journal is damaged or was rewound                                  |
+| 4   | outcome unknown: retry with the same `--id`                            |
+| 5   | recorded, but a derived file is behind: run `rebuild`                  |
+| 130 | interrupted (Ctrl-C) before anything changed                           |
+"""
+
+from __future__ import annotations
+
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main() is ready to say what an interrupt meant
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from logging import getLogger
+
+import click
+
+from eventlog.errors import (
+    JournalDamagedError,
+    ModelogError,
+    OutcomeUnknownError,
+    ProjectionLagError,
+    RefusedError,
+    RuntimeStateError,
+)
+from scripts import output
+
+STATUS_DONE = 0
+STATUS_BUG = 1
+STATUS_REFUSED = 2
+STATUS_INTERRUPTED = 130
+STATUSES: dict[type[ModelogError], int] = {
+    RefusedError: STATUS_REFUSED,
+    RuntimeStateError: STATUS_REFUSED,
+    JournalDamagedError: 3,
+    OutcomeUnknownError: 4,
+    ProjectionLagError: 5,
+}
+
+VERBS = {
+    "publish": "record a model and make it active",
+    "list": "list the models, newest first",
+    "rollback": "make an older model active again",
+    "show": "show one model and how it was published",
+    "active": "show the active model",
+    "rebuild": "write the derived files anew from the journal",
+    "verify": "audit the journal and the derived files",
+}
+_log = getLogger("modelog")
+
+
+class _Verbs(click.Group):
+    """Imports a verb's module when the verb is used, and lists all without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"scripts.verbs.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="modelog", message="%(prog)s %(version)s")
+def cli() -> None:
+    """A local model registry whose history can be trusted."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run one command and return its exit status; never exits.
+
+    Args:
+        argv: the words behind the program's name; those of this process by default.
+    """
+    with output.logging_to_stderr():
+        try:
+            status = cli.main(None if argv is None else list(argv), prog_name="modelog", standalone_mode=False)
+            output.flush()
+            return int(status or STATUS_DONE)
+        except click.ClickException as error:
+            hint = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
+            _log.error("%s%s", error.format_message(), hint)
+            return STATUS_REFUSED
+        except BrokenPipeError:
+            return STATUS_DONE
+        except ModelogError as error:
+            _log.error("%s", error)
+            return next(status for kind, status in STATUSES.items() if isinstance(error, kind))
+        except OSError as error:
+            _log.error("%s: %s", error.filename or "input or output", error.strerror or error)
+            return STATUS_REFUSED
+        except (KeyboardInterrupt, click.Abort):
+            _log.error("interrupted: nothing changed")
+            return STATUS_INTERRUPTED
+        except Exception:
+            _log.exception("this is a bug: please report it")
+            return STATUS_BUG
+
+
+def run() -> int:
+    """Run `main` as a process of its own: with interrupts, and without a complaint about a reader that went away."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    status = main()
+    output.abandon_broken_stdout()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,82 @@
+"""Options that several verbs share, each also from the environment, and the registry that they name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from eventlog.locking import LOCK_TIMEOUT_SECONDS
+from projections import ModelRegistry, open_registry
+from scripts import output
+
+REGISTRY_DIR = "var/models"
+STATE_DIR = "var/runtime"
+LEVELS = ("debug", "info", "warning", "error")
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _set_level(ctx: click.Context, param: click.Parameter, value: str) -> None:
+    output.set_log_level(value)
+
+
+def common(function: _F) -> _F:
+    """Add what every verb takes."""
+    for add in (
+        click.option("--log-level", envvar="MODELOG_LOG_LEVEL", type=click.Choice(LEVELS), default="info",
+                     show_default=True, expose_value=False, is_eager=True, callback=_set_level,
+                     help="How much to say on stderr."),
+        click.option("--state-dir", envvar="MODELOG_STATE_DIR", metavar="DIR",
+                     help=f"The runtime's directory.  [default: {STATE_DIR}]"),
+        click.option("--registry-dir", envvar="MODELOG_REGISTRY_DIR", default=REGISTRY_DIR, metavar="DIR",
+                     show_default=True, help="The registry's directory."),
+    ):
+        function = add(function)
+    return function
+
+
+def shown(function: _F) -> _F:
+    """Add what every verb takes that shows something."""
+    add = click.option("--output", "output_format", envvar="MODELOG_OUTPUT", type=click.Choice(("table", "json")),
+                       default="table", show_default=True, help="For people or for programs.")
+    return add(function)
+
+
+def changing(function: _F) -> _F:
+    """Add what every verb takes that appends an event."""
+    for add in (
+        click.option("--lock-timeout", envvar="MODELOG_LOCK_TIMEOUT", type=click.FloatRange(min=0), metavar="SECONDS",
+                     default=LOCK_TIMEOUT_SECONDS, show_default=True, help="How long to wait for another writer."),
+        click.option("--take-over", is_flag=True, help="Let a runtime that follows another journal follow this one."),
+        click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing."),
+        click.option("--expect-active", metavar="ID", help="Refuse unless this model (or 'none') is active."),
+        click.option("--id", "request_id", metavar="KEY",
+                     help="Repeating a request with the same KEY gives the same answer and records it once."),
+        click.option("--reason", help="Why; kept in the history."),
+        click.option("--actor", envvar="MODELOG_ACTOR", help="Who; kept in the history.  [default: user@host]"),
+    ):
+        function = add(function)
+    return function
+
+
+def open_for_change(registry_dir: str, state_dir: str | None, lock_timeout: float) -> ModelRegistry:
+    """Return the registry with its runtime attached."""
+    return open_registry(registry_dir, state_dir or STATE_DIR, lock_timeout_seconds=lock_timeout)
+
+
+def paired_state_dir(registry_dir: str, state_dir: str | None) -> str | None:
+    """
+    Return the runtime's directory that belongs to a registry which is only looked at.
+
+    One that was named counts; the default one counts beside the default registry, and not beside another.
+    """
+    if state_dir is not None:
+        return state_dir
+    return STATE_DIR if os.path.abspath(registry_dir) == os.path.abspath(REGISTRY_DIR) else None
+
+
+def open_for_reading(registry_dir: str, state_dir: str | None) -> ModelRegistry:
+    """Return the registry to ask; a runtime checkpoint that belongs to it counts as a witness of the history."""
+    return open_registry(registry_dir, paired_state_dir(registry_dir, state_dir))

@@ -1,0 +1,201 @@
+"""
+What people and programs see: JSON and tables on stdout, words on stderr.
+
+Registry files may be hostile. No control character, terminal escape or invisible character reaches the output as it
+is: JSON shows it as `\\uXXXX`, everything else as `\\xNN` or `\\uXXXX`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import click
+import msgspec
+
+from eventlog.catalog import Catalog, ModelMetadata
+from eventlog.errors import ProjectionLagError
+from eventlog.events import ModelPublished
+
+_log = logging.getLogger("modelog")
+
+
+def escape(text: str) -> str:
+    """Return *text* with every character that is not printable spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _spelled(char) for char in text)
+
+
+def _spelled(char: str) -> str:
+    return char.encode("ascii", "backslashreplace").decode() if char > "\x7f" else f"\\x{ord(char):02x}"
+
+
+def print_json(value: Any) -> None:
+    """Print *value* as JSON: indented on a terminal, on one line elsewhere."""
+    text = msgspec.json.encode(value).decode()
+    ascii_only = not _can_encode(text)
+    if ascii_only or not text.isprintable():
+        text = "".join(char if _plain(char, ascii_only) else _json_escape(char) for char in text)
+    if sys.stdout.isatty():
+        text = msgspec.json.format(text, indent=2)
+    click.echo(text)
+
+
+def _can_encode(text: str) -> bool:
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _plain(char: str, ascii_only: bool) -> bool:
+    return char.isprintable() and (not ascii_only or char < "\x7f")
+
+
+def _json_escape(char: str) -> str:
+    units = char.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, marked: Sequence[bool] = ()) -> None:
+    """Print columns as wide as their widest cell; *marked* rows stand out on a terminal that has colour."""
+    cells = [headings, *([escape(cell) for cell in row] for row in rows)]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    for number, row in enumerate(cells):
+        padded = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
+        line = "  ".join(padded).rstrip()
+        stands_out = colour and (number == 0 or (number <= len(marked) and marked[number - 1]))
+        print_line(click.style(line, bold=True, fg="green" if number else None) if stands_out else line)
+
+
+def print_fields(fields: Sequence[tuple[str, str]]) -> None:
+    """Print one name and value a line."""
+    width = max(len(name) for name, _ in fields)
+    for name, value in fields:
+        print_line(f"{name:{width}}  {escape(value)}")
+
+
+def print_line(line: str) -> None:
+    """Print a line that is already escaped; what stdout cannot encode is spelled out."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(line.encode(encoding, "backslashreplace").decode(encoding), color=True)
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal *text* takes."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def flush() -> None:
+    """Hand everything to the operating system, so that an error shows while it can still be told."""
+    sys.stdout.flush()
+
+
+def abandon_broken_stdout() -> None:
+    """Keep the interpreter from complaining at exit about a reader that has gone."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Escaping(logging.Formatter):
+    """`warning: what happened`, on one line whatever the message holds; a traceback keeps its lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{record.levelname.lower()}: {escape(record.getMessage())}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+@contextmanager
+def logging_to_stderr() -> Iterator[None]:
+    """Show the project's log on stderr meanwhile, from level info on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Escaping())
+    level, raising = _log.level, logging.raiseExceptions
+    _log.addHandler(handler)
+    _log.setLevel(logging.INFO)
+    logging.raiseExceptions = False
+    try:
+        yield
+    finally:
+        _log.removeHandler(handler)
+        _log.setLevel(level)
+        logging.raiseExceptions = raising
+
+
+def set_log_level(name: str) -> None:
+    """Show only what is at least as urgent as *name*: debug, info, warning or error."""
+    _log.setLevel(name.upper())
+
+
+def as_dict(catalog: Catalog, model_id: str) -> dict[str, Any]:
+    """Return the six attributes of a model and whether it is active."""
+    return {**catalog.model(model_id).to_dict(), "active": model_id == catalog.active_id()}
+
+
+def metadata_text(metadata: dict[str, Any]) -> str:
+    """Return metadata as it would be typed: `rows=1024 lags:=[1,2]`."""
+    pairs = [
+        f"{key}={value}" if isinstance(value, str) else f"{key}:={msgspec.json.encode(value).decode()}"
+        for key, value in metadata.items()
+    ]
+    return " ".join(pairs)
+
+
+def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
+    """Print a model with who published it, when and why, and what it displaced."""
+    event = catalog.published[model_id]
+    assert isinstance(event.data, ModelPublished), "only these are in `published`"
+    history = {
+        "position": event.position,
+        "id": event.id,
+        "actor": event.actor,
+        "reason": event.data.reason,
+        "displaced": event.data.displaced,
+        "artifact_size_bytes": event.data.artifact_size_bytes,
+    }
+    fields = {**as_dict(catalog, model_id), **history}
+    if output_format == "json":
+        print_json(fields)
+        return
+    fields["dataset_metadata"] = metadata_text(fields["dataset_metadata"])
+    words = {None: "none", True: "yes", False: "no"}
+    print_fields([(name, value if isinstance(value, str) else words.get(value, str(value))) for name, value in fields.items()])
+
+
+def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> int:
+    """
+    Carry out a change and print the model as JSON, also where only a derived file is behind.
+
+    Once it is recorded, an output that cannot be written must not look like a refusal: it is reported, status 0.
+    """
+    lag: ProjectionLagError | None = None
+    try:
+        model = change()
+    except ProjectionLagError as error:
+        if not isinstance(error.model, ModelMetadata):
+            raise
+        model, lag = error.model, error
+    try:
+        print_json(model.to_dict())
+        flush()
+    except OSError as error:
+        _log.warning("%s is recorded, but stdout cannot be written: %s", model.model_id, error.strerror)
+    if dry_run:
+        _log.info("dry run: nothing was changed")
+    if lag is not None:
+        raise lag
+    return 0

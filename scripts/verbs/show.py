@@ -1,0 +1,22 @@
+"""`show`: one model and how it was published."""
+
+from __future__ import annotations
+
+import click
+
+from eventlog.errors import RefusedError
+from eventlog.events import check_model_id
+from scripts import options, output
+
+
+@click.command()
+@click.argument("model_id")
+@options.shown
+@options.common
+def command(model_id: str, output_format: str, registry_dir: str, state_dir: str | None) -> None:
+    """Show one model and how it was published."""
+    check_model_id(model_id)
+    catalog = options.open_for_reading(registry_dir, state_dir).catalog()
+    if model_id not in catalog.published:
+        raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
+    output.print_model(catalog, model_id, output_format)
