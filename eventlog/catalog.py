@@ -49,7 +49,7 @@ class ModelMetadata(Struct, frozen=True):
     dataset_metadata: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the six attributes as JSON values: `created_at` in ISO 8601, path bytes that are not UTF-8 as `\\xNN`."""
+        """Return the six attributes as JSON values; `created_at` in ISO 8601, odd bytes of the path spelled out."""
         return {
             "model_id": self.model_id,
             "backend": self.backend,

@@ -9,12 +9,12 @@ Laws, for every event `e` and every entry `b` that is accepted:
 The second one rules out duplicate keys, other spellings of the same value and unknown fields: there is one way to write
 an event, and the stored bytes are the hashed bytes.
 
-Source: CloudEvents 1.0.2, JSON event format; `sequence` and the correlation attributes follow its registered extensions.
+Source: CloudEvents 1.0.2, JSON event format; `sequence` is its documented extension.
 """
 
 from __future__ import annotations
 
-from datetime import timezone
+from datetime import UTC
 from typing import Any, Literal
 
 import msgspec
@@ -135,7 +135,7 @@ def _check_place(event: Event, envelope: _Envelope, journal_id: str | None, wher
         raise _misfit(where, event.position, f"source {_SOURCE}{journal_id}", envelope.source)
     if envelope.sequence != f"{event.position:020d}":
         raise _misfit(where, event.position, f"sequence {event.position:020d}", envelope.sequence)
-    if event.time.tzinfo is not timezone.utc:
+    if event.time.tzinfo is not UTC:
         raise _misfit(where, event.position, "a time in UTC", event.time.isoformat())
     if event.type.startswith("model.") and not MODEL_ID.fullmatch(event.subject or ""):
         raise _misfit(where, event.position, "a model id as subject", repr(event.subject))

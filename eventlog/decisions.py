@@ -157,5 +157,5 @@ def _check_expected(terms: Terms, catalog: Catalog) -> None:
     active = catalog.active_id() or "none"
     if terms.expect_active is not None and terms.expect_active != active:
         raise RefusedError(
-            f"--expect-active: expected {terms.expect_active} to be active, got {active}: look at list, then decide anew"
+            f"--expect-active: expected {terms.expect_active} to be active, got {active}: see list, then decide anew"
         )

@@ -147,7 +147,7 @@ def sync_ancestors(path: str) -> None:
 
 
 def create_directory(path: str) -> None:
-    """Create a directory and the ones above it where missing; `sync_ancestors` makes it durable. Trace: `mkdir`…"""
+    """Create a directory and the ones above it where missing; `sync_ancestors` makes them durable. Trace: `mkdir`."""
     os.makedirs(path, mode=0o755, exist_ok=True)
 
 
@@ -234,4 +234,3 @@ def _take_ownership_from(descriptor: int, like: os.stat_result) -> None:
         except PermissionError:
             return
     os.fchmod(descriptor, stat.S_IMODE(like.st_mode) & 0o775)
-

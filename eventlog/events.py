@@ -33,7 +33,7 @@ class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     A model became known and active. Its id is the event's subject, its time of creation the event's time.
 
     Attributes:
-        artifact_path: absolute, symbolic links resolved; bytes that are not UTF-8 stand as `\\xNN`.
+        artifact_path: absolute, symbolic links resolved; bytes that are not UTF-8 are spelled out.
 
         artifact_size_bytes, sha256: of the artifact's bytes when it was published; 64 hex.
 

@@ -147,9 +147,7 @@ class Journal(Protocol):
         """Return what recovery took out and no entry records yet. Only meaningful inside `exclusive`."""
         ...
 
-    def append(
-        self, entries: Sequence[bytes], *, expected_size: int, recording: Sequence[DiscardedTail] = ()
-    ) -> Tail:
+    def append(self, entries: Sequence[bytes], *, expected_size: int, recording: Sequence[DiscardedTail] = ()) -> Tail:
         """
         Store *entries* durably and in order, and return the new tail.
 
@@ -193,5 +191,5 @@ class Subscriber(Protocol):
         ...
 
     def audit(self) -> Sequence[str]:
-        """Return what in the subscriber's files is not what the journal says, one line each; empty when all is equal."""
+        """Return what in the subscriber's files is not what the journal says, one line each."""
         ...

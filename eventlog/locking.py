@@ -46,7 +46,7 @@ def acquire(descriptor: int, where: str, *, timeout_seconds: float) -> None:
     while not try_acquire(descriptor, where):
         if time.monotonic() >= deadline:
             raise timed_out(where, holder_of(descriptor), timeout_seconds)
-        time.sleep(pause * (0.5 + random.random()))
+        time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads waiters, guards nothing
         pause = min(pause * 1.5, _PAUSE_SECONDS_MAX)
 
 

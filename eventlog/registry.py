@@ -9,21 +9,21 @@ Left of the bar a request may be refused, with nothing changed. Right of it a su
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from logging import getLogger
 from typing import Any
 
 from msgspec.structs import replace
 
-from eventlog import artifacts, codec, decisions, identity
+from eventlog import artifacts, decisions, identity
 from eventlog import dataset_metadata as metadata_rules
 from eventlog.catalog import ACTIVE, Catalog, ModelMetadata, model_of
 from eventlog.decisions import Decide, Decision, Terms
-from eventlog.errors import JournalDamagedError, ModelogError, ProjectionLagError, RefusedError
-from eventlog.events import Event, ModelPublished, check_model_id
+from eventlog.errors import ModelogError, ProjectionLagError, RefusedError
+from eventlog.events import ModelPublished, check_model_id
 from eventlog.journal import FoundAnchor, Subscriber
+from eventlog.queries import RegistryQueries
 from eventlog.replay import Replay
 from eventlog.transaction import Transaction
 
@@ -32,10 +32,10 @@ _log = getLogger("modelog")
 
 def utc_now() -> datetime:
     """Return the time of our clock, in UTC."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
-class ModelRegistry:
+class ModelRegistry(RegistryQueries):
     """
     Publishes models, rolls back, and answers from the journal. Threads may share one; processes open their own.
 
@@ -57,74 +57,10 @@ class ModelRegistry:
         now: Callable[[], datetime] = utc_now,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self._replay = replay
-        self._subscribers = subscribers
+        super().__init__(replay, subscribers)
         self._now = now
         self._random_bytes = random_bytes
         self._transaction = Transaction(replay, now, random_bytes)
-        self._threads = threading.RLock()
-
-    # Questions
-
-    def list_models(self) -> list[ModelMetadata]:
-        """
-        Return all models, newest publication first.
-
-        Raises:
-            JournalDamagedError: nothing can be shown that is sure to be true.
-
-            RefusedError: the journal cannot be read.
-        """
-        catalog = self.catalog()
-        return [catalog.model(model_id) for model_id in reversed(catalog.published)]
-
-    def get_active_model(self) -> ModelMetadata | None:
-        """Return the model that is active, or None before the first publish. Raises as `list_models`."""
-        catalog = self.catalog()
-        model_id = catalog.active_id()
-        return None if model_id is None else catalog.model(model_id)
-
-    def catalog(self) -> Catalog:
-        """Return the state after all acknowledged events, checked against the anchors. Raises as `list_models`."""
-        with self._threads:
-            found = self._anchors()
-            catalog = self._replay.catch_up()
-            for item in self._replay.check_anchors(found):
-                if catalog.size == 0:
-                    raise self._replay.lost(item)
-                if item.anchor.journal_id not in catalog.taken_over:
-                    _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
-            return catalog
-
-    def verified_prefix(self) -> tuple[Catalog, ModelogError | None]:
-        """
-        Return the state of a damaged journal up to the first entry that does not fit, and what is wrong with it.
-
-        For people who look at damage: what was acknowledged behind that entry is not shown, and no request is
-        decided on it. The error is None where nothing is wrong.
-        """
-        journal = self._replay.journal
-        catalog = Catalog(journal.where)
-        problem: ModelogError | None = None
-        try:
-            self.catalog()
-        except JournalDamagedError as error:
-            problem = error
-        try:
-            for entry in journal.salvage():
-                catalog.apply(entry)
-        except ModelogError as error:
-            problem = problem or error
-        return catalog, problem
-
-    def read_event(self, position: int) -> Event:
-        """Return the event at *position*, below the catalog's size. Raises as `list_models`."""
-        journal = self._replay.journal
-        for entry in journal.read(position, position + 1):
-            return codec.decode(entry, position, self._replay.catalog.journal_id, journal.where)
-        raise RefusedError(f"{journal.where}: expected a position below {self._replay.catalog.size}, got {position}")
-
-    # Changes
 
     def publish_model(
         self,
@@ -250,7 +186,9 @@ class ModelRegistry:
             check_model_id(expect_active or "")
         return Terms(
             actor=identity.check_text("actor", identity.default_actor() if actor is None else actor),
-            request_id=identity.check_text("--id", identity.new_uuid(self._random_bytes) if request_id is None else request_id),
+            request_id=identity.check_text(
+                "--id", identity.new_uuid(self._random_bytes) if request_id is None else request_id
+            ),
             reason=None if reason is None else identity.check_utf8("reason", reason),
             expect_active=expect_active,
         )
@@ -273,15 +211,18 @@ class ModelRegistry:
             decision = decide(catalog, now)
             if dry_run:
                 return _preview(decision, catalog, now)
-            if decision.data is not None:
-                decision = self._transaction.run(decide, terms, last_look)
-            self._say(decision)
-            model = catalog.model(decision.model_id)
-            self._tell_subscribers(model)
-            return model
-
-    def _anchors(self) -> list[FoundAnchor]:
-        return [item for subscriber in self._subscribers for item in subscriber.anchors()]
+            try:
+                if decision.data is not None:
+                    decision = self._transaction.run(decide, terms, last_look)
+                self._say(decision)
+                model = catalog.model(decision.model_id)
+                self._tell_subscribers(model)
+                return model
+            except KeyboardInterrupt:
+                if terms.request_id not in catalog.positions:
+                    raise
+                model = catalog.model(decision.model_id)
+                raise ProjectionLagError("recorded, then interrupted: run rebuild", model=model) from None
 
     def _admit(self, foreign: list[FoundAnchor], terms: Terms, take_over: bool) -> Terms:
         """Refuse a runtime checkpoint that follows another journal, or note in the terms that it is taken over."""

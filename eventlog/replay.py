@@ -66,7 +66,7 @@ class Replay:
         """Return the error that says that the journal which *item* remembers is not there."""
         got = f"journal {self.catalog.journal_id}" if self.catalog.size else "no entries"
         return JournalDamagedError(
-            f"{self.journal.where}: expected journal {item.anchor.journal_id} with at least {item.anchor.size} entries, "
+            f"{self.journal.where}: expected journal {item.anchor.journal_id} of {item.anchor.size} entries or more, "
             f"as {item.where} remembers, got {got}: check --registry-dir, or restore the journal from a copy"
         )
 
@@ -74,8 +74,8 @@ class Replay:
         where, anchor = self.journal.where, item.anchor
         if anchor.size > self.catalog.size:
             raise JournalDamagedError(
-                f"{where}: expected at least {anchor.size} entries, as {item.where} remembers, got {self.catalog.size}: "
-                "the journal was rewound: restore it from a copy",
+                f"{where}: expected at least {anchor.size} entries, as {item.where} remembers, "
+                f"got {self.catalog.size}: the journal was rewound: restore it from a copy",
                 position=self.catalog.size,
             )
         actual = chain.GENESIS

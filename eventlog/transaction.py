@@ -24,9 +24,7 @@ _log = getLogger("modelog")
 class Transaction:
     """Runs decisions against the tail of one journal."""
 
-    def __init__(
-        self, replay: Replay, now: Callable[[], datetime], random_bytes: Callable[[int], bytes]
-    ) -> None:
+    def __init__(self, replay: Replay, now: Callable[[], datetime], random_bytes: Callable[[int], bytes]) -> None:
         self._replay = replay
         self._now = now
         self._random_bytes = random_bytes
@@ -52,9 +50,7 @@ class Transaction:
                 return self._attempt(decide, terms, last_look)
             except ConflictError:
                 continue
-        raise ConflictError(
-            f"{self._replay.journal.where}: other writers came first {_ATTEMPTS_MAX} times: try again"
-        )
+        raise ConflictError(f"{self._replay.journal.where}: other writers came first {_ATTEMPTS_MAX} times: try again")
 
     def _attempt(self, decide: Decide, terms: Terms, last_look: Callable[[], None]) -> Decision:
         journal, handed_over = self._replay.journal, False
@@ -97,9 +93,7 @@ class Transaction:
         for tail in discarded:
             event_id = f"recovered-{tail.offset_bytes}-{tail.sha256[:16]}"
             if event_id not in catalog.positions:
-                recovered = JournalRecovered(
-                    tail.offset_bytes, tail.size_bytes, tail.sha256, tail.reason, tail.kept_as
-                )
+                recovered = JournalRecovered(tail.offset_bytes, tail.size_bytes, tail.sha256, tail.reason, tail.kept_as)
                 add(event_id, None, recovered)
         if catalog.latest_time is not None and now < catalog.latest_time:
             _log.warning(

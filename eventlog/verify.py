@@ -65,7 +65,8 @@ class Report(Struct, frozen=True):
 _REACH = {
     "none": "nothing can be said of this journal",
     "L0": "the bytes parse; nothing says how many there were",
-    "L1": "chain and head are intact; no file in another directory confirms it, so a rewound directory would look the same",
+    "L1": "chain and head are intact; no file in another directory confirms it, "
+    "so a directory that was set back to an earlier state would look the same",
     "L2": "chain and head are intact and agree with a file outside the registry directory; "
     "somebody who can write both directories could still have recomputed every hash",
 }

@@ -21,7 +21,14 @@ from projections.registry_json import RegistryJson
 from projections.runtime_checkpoint import RuntimeCheckpointProjection
 from projections.runtime_state import RuntimeCheckpoint, RuntimeStateManager
 
-__all__ = ["ModelMetadata", "ModelRegistry", "RuntimeCheckpoint", "RuntimeStateManager", "open_registry", "verify_registry"]
+__all__ = [
+    "ModelMetadata",
+    "ModelRegistry",
+    "RuntimeCheckpoint",
+    "RuntimeStateManager",
+    "open_registry",
+    "verify_registry",
+]
 
 
 class ModelRegistry(_registry.ModelRegistry):

@@ -12,20 +12,17 @@ from eventlog.replay import Replay
 
 
 class Projection(Protocol):
-    """
-    One derived file. Deleted, it comes back with the same bytes; stale, it says how far it has got.
-
-    Attributes:
-        where: its path, for messages.
-
-        binding: it lies beside the journal and can belong to no other.
-    """
+    """One derived file. Deleted, it comes back with the same bytes; stale, it says how far it has got."""
 
     @property
-    def where(self) -> str: ...
+    def where(self) -> str:
+        """The file's path."""
+        ...
 
     @property
-    def binding(self) -> bool: ...
+    def binding(self) -> bool:
+        """Whether the file can only belong to the journal beside it."""
+        ...
 
     def applied(self) -> Anchor | None:
         """Return how far the file has got, or None where it says nothing. Raises RefusedError. Reads only."""

@@ -81,7 +81,7 @@ class RuntimeCheckpointProjection:
 
 
 def render(catalog: Catalog) -> bytes | None:
-    """Return the JSON of `metadata.active_model`: the six attributes, `activated_at`, `journal`; None if none is active."""
+    """Return `metadata.active_model` as JSON: the six attributes, `activated_at`, `journal`; None if none is active."""
     activation, anchor = catalog.active.get(ACTIVE), catalog.anchor()
     if activation is None or anchor is None:
         return None

@@ -2,7 +2,7 @@
 The runtime checkpoint: one JSON file that belongs to the runtime, in which the registry owns one key.
 
 `RuntimeStateManager` is what a runtime uses to write and read it. Whoever writes, every other key and value is kept
-byte for byte: values are carried as raw JSON and never decoded. A file that is not JSON is moved aside, not overwritten.
+byte for byte: values are carried as raw JSON and never decoded. A file that is not JSON is moved aside, never lost.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from logging import getLogger
 from typing import Any
 
@@ -65,7 +65,7 @@ class RuntimeStateManager:
         root: str | os.PathLike[str] = "var/runtime",
         *,
         lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS,
-        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.root = os.fspath(root)
         self.path = os.path.join(self.root, NAME)
@@ -73,7 +73,12 @@ class RuntimeStateManager:
         self._now = now
 
     def record_checkpoint(
-        self, *, entrypoint: str, mode: str, config_path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None
+        self,
+        *,
+        entrypoint: str,
+        mode: str,
+        config_path: str | os.PathLike[str],
+        metadata: Mapping[str, Any] | None = None,
     ) -> RuntimeCheckpoint:
         """
         Record what runs now; keeps the active model and every key that is not one of the five.

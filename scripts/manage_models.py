@@ -28,6 +28,7 @@ from logging import getLogger
 
 import click
 
+from eventlog import __version__
 from eventlog.errors import (
     JournalDamagedError,
     ModelogError,
@@ -80,12 +81,12 @@ class _Verbs(click.Group):
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="modelog", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """A local model registry whose history can be trusted."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one return for each status
     """
     Run one command and return its exit status; never exits.
 
@@ -97,8 +98,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = cli.main(None if argv is None else list(argv), prog_name="modelog", standalone_mode=False)
             output.flush()
             return int(status or STATUS_DONE)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            return STATUS_REFUSED
         except click.ClickException as error:
-            hint = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
+            hint = (
+                f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
+            )
             _log.error("%s%s", error.format_message(), hint)
             return STATUS_REFUSED
         except BrokenPipeError:

@@ -25,13 +25,31 @@ def _set_level(ctx: click.Context, param: click.Parameter, value: str) -> None:
 def common(function: _F) -> _F:
     """Add what every verb takes."""
     for add in (
-        click.option("--log-level", envvar="MODELOG_LOG_LEVEL", type=click.Choice(LEVELS), default="info",
-                     show_default=True, expose_value=False, is_eager=True, callback=_set_level,
-                     help="How much to say on stderr."),
-        click.option("--state-dir", envvar="MODELOG_STATE_DIR", metavar="DIR",
-                     help=f"The runtime's directory.  [default: {STATE_DIR}]"),
-        click.option("--registry-dir", envvar="MODELOG_REGISTRY_DIR", default=REGISTRY_DIR, metavar="DIR",
-                     show_default=True, help="The registry's directory."),
+        click.option(
+            "--log-level",
+            envvar="MODELOG_LOG_LEVEL",
+            type=click.Choice(LEVELS),
+            default="info",
+            show_default=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_set_level,
+            help="How much to say on stderr.",
+        ),
+        click.option(
+            "--state-dir",
+            envvar="MODELOG_STATE_DIR",
+            metavar="DIR",
+            help=f"The runtime's directory.  [default: {STATE_DIR}]",
+        ),
+        click.option(
+            "--registry-dir",
+            envvar="MODELOG_REGISTRY_DIR",
+            default=REGISTRY_DIR,
+            metavar="DIR",
+            show_default=True,
+            help="The registry's directory.",
+        ),
     ):
         function = add(function)
     return function
@@ -39,21 +57,39 @@ def common(function: _F) -> _F:
 
 def shown(function: _F) -> _F:
     """Add what every verb takes that shows something."""
-    add = click.option("--output", "output_format", envvar="MODELOG_OUTPUT", type=click.Choice(("table", "json")),
-                       default="table", show_default=True, help="For people or for programs.")
+    add = click.option(
+        "--output",
+        "output_format",
+        envvar="MODELOG_OUTPUT",
+        type=click.Choice(("table", "json")),
+        default="table",
+        show_default=True,
+        help="For people or for programs.",
+    )
     return add(function)
 
 
 def changing(function: _F) -> _F:
     """Add what every verb takes that appends an event."""
     for add in (
-        click.option("--lock-timeout", envvar="MODELOG_LOCK_TIMEOUT", type=click.FloatRange(min=0), metavar="SECONDS",
-                     default=LOCK_TIMEOUT_SECONDS, show_default=True, help="How long to wait for another writer."),
+        click.option(
+            "--lock-timeout",
+            envvar="MODELOG_LOCK_TIMEOUT",
+            type=click.FloatRange(min=0),
+            metavar="SECONDS",
+            default=LOCK_TIMEOUT_SECONDS,
+            show_default=True,
+            help="How long to wait for another writer.",
+        ),
         click.option("--take-over", is_flag=True, help="Let a runtime that follows another journal follow this one."),
         click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing."),
         click.option("--expect-active", metavar="ID", help="Refuse unless this model (or 'none') is active."),
-        click.option("--id", "request_id", metavar="KEY",
-                     help="Repeating a request with the same KEY gives the same answer and records it once."),
+        click.option(
+            "--id",
+            "request_id",
+            metavar="KEY",
+            help="Repeating a request with the same KEY gives the same answer and records it once.",
+        ),
         click.option("--reason", help="Why; kept in the history."),
         click.option("--actor", envvar="MODELOG_ACTOR", help="Who; kept in the history.  [default: user@host]"),
     ):

@@ -1,8 +1,8 @@
-"""
+r"""
 What people and programs see: JSON and tables on stdout, words on stderr.
 
 Registry files may be hostile. No control character, terminal escape or invisible character reaches the output as it
-is: JSON shows it as `\\uXXXX`, everything else as `\\xNN` or `\\uXXXX`.
+is: JSON shows it as `\uXXXX`, everything else as `\xNN` or `\uXXXX`.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _width(text: str) -> int:
     """Return how many columns of a terminal *text* takes."""
     if text.isascii():
         return len(text)
-    from unicodedata import combining, east_asian_width
+    from unicodedata import combining, east_asian_width  # noqa: PLC0415 - most tables are ASCII
 
     return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
 
@@ -161,7 +161,7 @@ def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
     assert isinstance(event.data, ModelPublished), "only these are in `published`"
     history = {
         "position": event.position,
-        "id": event.id,
+        "event_id": event.id,
         "actor": event.actor,
         "reason": event.data.reason,
         "displaced": event.data.displaced,
@@ -172,8 +172,13 @@ def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
         print_json(fields)
         return
     fields["dataset_metadata"] = metadata_text(fields["dataset_metadata"])
-    words = {None: "none", True: "yes", False: "no"}
-    print_fields([(name, value if isinstance(value, str) else words.get(value, str(value))) for name, value in fields.items()])
+    print_fields([(name, _words(value)) for name, value in fields.items()])
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
 
 
 def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> int:
@@ -194,6 +199,8 @@ def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> int
         flush()
     except OSError as error:
         _log.warning("%s is recorded, but stdout cannot be written: %s", model.model_id, error.strerror)
+    except KeyboardInterrupt:
+        _log.warning("%s is recorded; interrupted while it was shown", model.model_id)
     if dry_run:
         _log.info("dry run: nothing was changed")
     if lag is not None:

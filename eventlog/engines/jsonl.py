@@ -86,9 +86,7 @@ class JsonlJournal:
         """Return what is in quarantine and not yet recorded in the journal."""
         return self._quarantine.pending()
 
-    def append(
-        self, entries: Sequence[bytes], *, expected_size: int, recording: Sequence[DiscardedTail] = ()
-    ) -> Tail:
+    def append(self, entries: Sequence[bytes], *, expected_size: int, recording: Sequence[DiscardedTail] = ()) -> Tail:
         """Store *entries*; how, and what each error means, stands in `jsonl_writer`."""
         with self.exclusive():
             assert self._writer is not None, "held inside exclusive()"

@@ -1,4 +1,4 @@
-"""
+r"""
 The head file: how much of the journal is acknowledged. Two slots of 128 bytes, written in place; pure functions.
 
     <size:20> <end offset_bytes:20> <hash:64> <first 16 hex of the SHA-256 of what precedes>    \n

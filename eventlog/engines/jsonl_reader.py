@@ -1,5 +1,5 @@
 """
-Read a JSONL journal: decide how much of it is acknowledged, then yield those lines, verified. Never writes, never waits.
+Read a JSONL journal: decide how much of it is acknowledged, then yield those lines, verified. Never writes.
 
 A reader shows what the head acknowledges and nothing behind it. The one exception: when a slot of the head is damaged,
 the newest acknowledgement may have stood in it, and whole valid entries behind the other slot are shown, as a writer
@@ -44,7 +44,7 @@ class JsonlReader:
             return self._acknowledged(descriptor)
 
     def read(self, start: int, stop: int | None) -> Iterator[bytes]:
-        """Yield the verified acknowledged lines `[start, stop)`; reading to the end also checks the head's own claim."""
+        """Yield the verified acknowledged lines `[start, stop)`; at the end the head's own claim is checked."""
         with self._opened() as descriptor:
             head = self._acknowledged(descriptor)
             stop = head.size if stop is None else min(stop, head.size)
@@ -144,10 +144,12 @@ class JsonlReader:
     def _without_head(self, descriptor: int, size_bytes: int) -> Head:
         """Verify the whole file, because nothing says how much of it is acknowledged."""
         mark = Mark()
-        for _, mark in scan(descriptor, self._where, mark, _end_of_last_line(descriptor, size_bytes)):
-            pass
+        for _, next_mark in scan(descriptor, self._where, mark, _end_of_last_line(descriptor, size_bytes)):
+            mark = next_mark
         if mark.size == 0:
-            raise JournalDamagedError(f"{self._where}: expected entries, got {size_bytes} bytes that hold none: run verify")
+            raise JournalDamagedError(
+                f"{self._where}: expected entries, got {size_bytes} bytes that hold none: run verify"
+            )
         self.notices.append(
             Notice(
                 f"{self._head_path}: missing or damaged: showing the {mark.size} entries that verify, "

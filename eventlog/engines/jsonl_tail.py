@@ -59,7 +59,9 @@ def judge(tail: bytes, head: Head) -> TailVerdict:
     if b"\0" in unfinished:
         return TailVerdict(head, adopted, unfinished, "nul-bytes")
     if b"\n" in unfinished:
-        return TailVerdict(head, adopted, refusal="expected an entry or an unfinished one, got a finished line that does not verify")
+        return TailVerdict(
+            head, adopted, refusal="expected an entry or an unfinished one, got a finished line that does not verify"
+        )
     return TailVerdict(head, adopted, unfinished, "no-newline" if unfinished else "")
 
 

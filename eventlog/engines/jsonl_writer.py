@@ -8,11 +8,11 @@ first byte goes into the journal: a journal with bytes in it and no head has los
 
 What an error means depends on where it comes:
 
-| fails             | then                                                     | outcome                                  |
-|-------------------|----------------------------------------------------------|------------------------------------------|
-| write of entries  | cut back through a fresh descriptor, and sync            | refused; unknown if the cut fails too    |
-| sync of entries   | cut back, so that nobody adopts pages the disk never got | unknown                                  |
-| head write, sync  | nothing: the slot may have reached the disk              | unknown; the next writer keeps the entry |
+| fails            | then                                                     | outcome                               |
+|------------------|----------------------------------------------------------|---------------------------------------|
+| write of entries | cut back through a fresh descriptor, and sync            | refused; unknown if the cut fails too |
+| sync of entries  | cut back, so that nobody adopts pages the disk never got | unknown                               |
+| head write, sync | nothing: the slot may have reached the disk              | unknown; the next writer keeps them   |
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ class JsonlWriter:
         if head is None:
             raise RefusedError(f"{self._where}: an append has failed: release the lock and take it again")
         if head.size != expected_size:
-            raise ConflictError(f"{self._where}: expected {expected_size} entries, got {head.size}: read and decide anew")
+            raise ConflictError(
+                f"{self._where}: expected {expected_size} entries, got {head.size}: read and decide anew"
+            )
         check_append(self._where, entries, head.hash)
         if head.size == 0:
             self._create_head()

@@ -50,14 +50,14 @@ class MemoryJournal:
         """Return nothing: memory is never half-written."""
         return ()
 
-    def append(
-        self, entries: Sequence[bytes], *, expected_size: int, recording: Sequence[DiscardedTail] = ()
-    ) -> Tail:
+    def append(self, entries: Sequence[bytes], *, expected_size: int, recording: Sequence[DiscardedTail] = ()) -> Tail:
         """Store *entries*."""
         with self._lock:
             tail = self.tail()
             if tail.size != expected_size:
-                raise ConflictError(f"{self.where}: expected {expected_size} entries, got {tail.size}: read and decide anew")
+                raise ConflictError(
+                    f"{self.where}: expected {expected_size} entries, got {tail.size}: read and decide anew"
+                )
             check_append(self.where, entries, tail.hash)
             self._entries.extend(entries)
             return self.tail()

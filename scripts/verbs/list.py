@@ -14,8 +14,11 @@ _log = getLogger("modelog")
 
 
 @click.command()
-@click.option("--verified-prefix", is_flag=True,
-              help="Of a damaged journal, show what comes before the damage (and still exit with 3).")
+@click.option(
+    "--verified-prefix",
+    is_flag=True,
+    help="Of a damaged journal, show what comes before the damage (and still exit with 3).",
+)
 @options.shown
 @options.common
 def command(verified_prefix: bool, output_format: str, registry_dir: str, state_dir: str | None) -> None:

@@ -13,13 +13,22 @@ from scripts import options, output, progress
 @click.command()
 @click.option("--artifact", required=True, metavar="FILE", help="The model's file; hashed, not copied.")
 @click.option("--backend", required=True, help="What runs it, for example 'onnx'.")
-@click.option("--metadata", multiple=True, metavar="KEY=VALUE",
-              help="About the data it was trained on; KEY:=JSON for numbers, lists and so on. May be repeated.")
+@click.option(
+    "--metadata",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="About the data it was trained on; KEY:=JSON for numbers, lists and so on. May be repeated.",
+)
 @options.changing
 @options.common
 def command(
-    artifact: str, backend: str, metadata: tuple[str, ...], registry_dir: str, state_dir: str | None,
-    lock_timeout: float, **terms: Any,
+    artifact: str,
+    backend: str,
+    metadata: tuple[str, ...],
+    registry_dir: str,
+    state_dir: str | None,
+    lock_timeout: float,
+    **terms: Any,
 ) -> int:
     """Record a model and make it active; prints it as JSON."""
     dataset_metadata = parse_pairs(metadata)

@@ -13,8 +13,15 @@ _log = getLogger("modelog")
 
 
 @click.command()
-@click.option("--lock-timeout", envvar="MODELOG_LOCK_TIMEOUT", type=click.FloatRange(min=0), metavar="SECONDS",
-              default=LOCK_TIMEOUT_SECONDS, show_default=True, help="How long to wait for another writer.")
+@click.option(
+    "--lock-timeout",
+    envvar="MODELOG_LOCK_TIMEOUT",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    default=LOCK_TIMEOUT_SECONDS,
+    show_default=True,
+    help="How long to wait for another writer.",
+)
 @options.common
 def command(registry_dir: str, state_dir: str | None, lock_timeout: float) -> None:
     """Write registry.json and the active model in the runtime checkpoint anew from the journal."""

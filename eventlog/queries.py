@@ -1,0 +1,93 @@
+"""Questions answered from the journal, each after everything acknowledged was verified. Changes nothing on disk."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from logging import getLogger
+
+from eventlog import codec
+from eventlog.catalog import Catalog, ModelMetadata
+from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
+from eventlog.events import Event
+from eventlog.journal import FoundAnchor, Subscriber
+from eventlog.replay import Replay
+
+_log = getLogger("modelog")
+
+
+class RegistryQueries:
+    """
+    Answers from a journal. Threads may share one; processes open their own.
+
+    Args:
+        replay: the journal and its fold.
+
+        subscribers: whose files witness how long the journal already was.
+    """
+
+    def __init__(self, replay: Replay, subscribers: Sequence[Subscriber] = ()) -> None:
+        self._replay = replay
+        self._subscribers = subscribers
+        self._threads = threading.RLock()
+
+    def list_models(self) -> list[ModelMetadata]:
+        """
+        Return all models, newest publication first.
+
+        Raises:
+            JournalDamagedError: nothing can be shown that is sure to be true.
+
+            RefusedError: the journal cannot be read.
+        """
+        catalog = self.catalog()
+        return [catalog.model(model_id) for model_id in reversed(catalog.published)]
+
+    def get_active_model(self) -> ModelMetadata | None:
+        """Return the model that is active, or None before the first publish. Raises as `list_models`."""
+        catalog = self.catalog()
+        model_id = catalog.active_id()
+        return None if model_id is None else catalog.model(model_id)
+
+    def catalog(self) -> Catalog:
+        """Return the state after all acknowledged events, checked against the anchors. Raises as `list_models`."""
+        with self._threads:
+            found = self._anchors()
+            catalog = self._replay.catch_up()
+            for item in self._replay.check_anchors(found):
+                if catalog.size == 0:
+                    raise self._replay.lost(item)
+                if item.anchor.journal_id not in catalog.taken_over:
+                    _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
+            return catalog
+
+    def verified_prefix(self) -> tuple[Catalog, ModelogError | None]:
+        """
+        Return the state of a damaged journal up to the first entry that does not fit, and what is wrong with it.
+
+        For people who look at damage: what was acknowledged behind that entry is not shown, and no request is
+        decided on it. The error is None where nothing is wrong.
+        """
+        journal = self._replay.journal
+        catalog = Catalog(journal.where)
+        problem: ModelogError | None = None
+        try:
+            self.catalog()
+        except JournalDamagedError as error:
+            problem = error
+        try:
+            for entry in journal.salvage():
+                catalog.apply(entry)
+        except ModelogError as error:
+            problem = problem or error
+        return catalog, problem
+
+    def read_event(self, position: int) -> Event:
+        """Return the event at *position*, below the catalog's size. Raises as `list_models`."""
+        journal = self._replay.journal
+        for entry in journal.read(position, position + 1):
+            return codec.decode(entry, position, self._replay.catalog.journal_id, journal.where)
+        raise RefusedError(f"{journal.where}: expected a position below {self._replay.catalog.size}, got {position}")
+
+    def _anchors(self) -> list[FoundAnchor]:
+        return [item for subscriber in self._subscribers for item in subscriber.anchors()]
