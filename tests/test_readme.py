@@ -1,0 +1,100 @@
+"""The README runs: each session shows what really happens, each command is the one that continuous integration uses."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def _blocks(language: str) -> list[str]:
+    return [text for name, text in BLOCKS if name == language]
+
+
+def _session(block: str) -> list[tuple[str, list[str]]]:
+    """Split a console block into commands and the lines that they are to print."""
+    steps: list[tuple[str, list[str]]] = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            steps.append((line[2:], []))
+        else:
+            steps[-1][1].append(line)
+    return steps
+
+
+def _run(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    # `python` on the PATH need not be the one that runs the tests
+    prelude = f'python() {{ "{sys.executable}" "$@"; }}\n'
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MODELOG_")}
+    return subprocess.run(
+        ["bash", "-c", prelude + script],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_sessions_and_python_show_what_happens(tmp_path: Path) -> None:
+    """Every command of the first session prints the lines shown (`…` stands for anything); then the Python block runs."""
+    for name in ("v1", "v2"):
+        (tmp_path / f"{name}.onnx").write_bytes(name.encode() * 1000)
+    (session,) = _blocks("console")
+    (program,) = _blocks("python")
+    steps = _session(session)
+    script = "\n".join(f"{command} 2>&1\nstatus=$?; echo '--8<--'; (exit $status)" for command, _ in steps)
+
+    result = _run(script, tmp_path)
+    printed = [part.strip("\n").splitlines() for part in result.stdout.split("--8<--")[: len(steps)]]
+    python = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    for (command, expected), lines in zip(steps, printed, strict=True):
+        shown = [line for line in lines if not line.startswith("info: ")]
+        assert len(shown) == len(expected), (command, shown, result.stderr)
+        for want, got in zip(expected, shown, strict=True):
+            pattern = ".*".join(map(re.escape, want.split("…")))
+            assert re.fullmatch(pattern, got), f"{command}\nexpected {want}\ngot      {got}"
+    assert python.returncode == 0, python.stderr
+
+
+def test_continuous_integration_runs_the_test_command_to_the_letter() -> None:
+    """`.ci/run` contains the second command of the README, unchanged."""
+    install, test = (block.strip() for block in _blocks("sh"))
+
+    script = (ROOT / ".ci" / "run").read_text()
+
+    assert test in script.splitlines()
+    assert install.endswith("-m scripts.demo")
+
+
+def test_the_first_command_installs_and_runs_the_demo(tmp_path: Path) -> None:
+    """In a copy of the tracked files, the first command makes an environment, installs, and runs to a verified end."""
+    install = _blocks("sh")[0].strip()
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    _copy(tracked, tmp_path)
+
+    result = subprocess.run(
+        ["bash", "-c", install], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
+    )
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    heard = [float(value) for value in re.findall(r"with probability ([0-9.]+)", result.stdout)]
+    assert len(heard) == 3
+    assert heard[0] == heard[2] > 5 * heard[1], "rolling back brings the first model's answer back"
+    assert "verdict  intact" in result.stdout
+
+
+def _copy(tracked: bytes, target: Path) -> None:
+    for name in filter(None, tracked.decode().split("\0")):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_bytes((ROOT / name).read_bytes())
