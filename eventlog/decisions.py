@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+import msgspec
 from msgspec import Struct
 
 from eventlog import artifacts
@@ -144,11 +145,12 @@ def _answered(earlier: Event, same: bool) -> Decision:
 
 
 def _is_same_publish(earlier: Data, wanted: ModelPublished) -> bool:
-    """The request is what the caller chose; who was displaced and taken over depends on the moment."""
+    """The request is what the caller chose; the rest depends on the moment. Compared as JSON: 1 is not true."""
     if not isinstance(earlier, ModelPublished):
         return False
     return all(
-        getattr(earlier, name) == getattr(wanted, name)
+        msgspec.json.encode(getattr(earlier, name), order="deterministic")
+        == msgspec.json.encode(getattr(wanted, name), order="deterministic")
         for name in ("backend", "artifact_path", "artifact_path_hex", "sha256", "dataset_metadata", "reason")
     )
 

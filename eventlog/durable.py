@@ -93,6 +93,15 @@ def read_file(path: str, *, bytes_max: int) -> bytes:
         os.close(descriptor)
 
 
+def read_start(path: str, count: int) -> bytes:
+    """Return the first *count* bytes of a regular file, fewer where it is shorter. Raises as `read_file`."""
+    descriptor = open_regular(path, os.O_RDONLY)
+    try:
+        return os.pread(descriptor, count, 0)
+    finally:
+        os.close(descriptor)
+
+
 def write_at(descriptor: int, data: bytes, offset_bytes: int) -> None:
     """
     Write all of *data* at *offset_bytes*; a short write is carried on, not mistaken for success.

@@ -209,6 +209,8 @@ class ModelRegistry(RegistryQueries):
             decide = prepare(terms)
             now = self._now()
             decision = decide(catalog, now)
+            self._transaction.rehearse(decision, terms, now)
+            last_look()
             if dry_run:
                 return _preview(decision, catalog, now)
             try:

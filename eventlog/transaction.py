@@ -52,6 +52,11 @@ class Transaction:
                 continue
         raise ConflictError(f"{self._replay.journal.where}: other writers came first {_ATTEMPTS_MAX} times: try again")
 
+    def rehearse(self, decision: Decision, terms: Terms, now: datetime) -> None:
+        """Refuse now, before anything is created on disk, what could not be stored."""
+        if decision.data is not None:
+            self._seal(self._events(decision, terms, now, ()))
+
     def _attempt(self, decide: Decide, terms: Terms, last_look: Callable[[], None]) -> Decision:
         journal, handed_over = self._replay.journal, False
         try:
@@ -63,6 +68,7 @@ class Transaction:
                 if decision.data is None:
                     return decision
                 discarded = journal.discarded()
+                self._warn_of_clock(now)
                 entries = self._seal(self._events(decision, terms, now, discarded))
                 handed_over = True
                 journal.append(entries, expected_size=catalog.size, recording=discarded)
@@ -95,14 +101,17 @@ class Transaction:
             if event_id not in catalog.positions:
                 recovered = JournalRecovered(tail.offset_bytes, tail.size_bytes, tail.sha256, tail.reason, tail.kept_as)
                 add(event_id, None, recovered)
+        add(terms.request_id, decision.model_id, decision.data)
+        return events
+
+    def _warn_of_clock(self, now: datetime) -> None:
+        catalog = self._replay.catalog
         if catalog.latest_time is not None and now < catalog.latest_time:
             _log.warning(
                 "clock: %s is before the latest event, %s: order is the position, not the time",
                 now,
                 catalog.latest_time,
             )
-        add(terms.request_id, decision.model_id, decision.data)
-        return events
 
     def _seal(self, events: Sequence[Event]) -> list[bytes]:
         """Link the events to the tail and to each other; what would not be read back the same is not stored."""

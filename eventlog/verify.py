@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from eventlog.catalog import Catalog
-from eventlog.errors import JournalDamagedError, ModelogError, UnsupportedFormatError
+from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
 from eventlog.journal import Subscriber
 from eventlog.replay import Replay
 
@@ -90,8 +90,9 @@ def verify(replay: Replay, subscribers: Sequence[Subscriber]) -> Report:
         found = [item for subscriber in subscribers for item in subscriber.anchors()]
         catalog = replay.catch_up()
         foreign = replay.check_anchors(found)
-        if catalog.size == 0 and foreign:
-            raise replay.lost(foreign[0])
+        if catalog.size == 0:
+            nothing = RefusedError(f"{catalog.where}: expected a journal, got none: check --registry-dir")
+            raise replay.lost(foreign[0]) if foreign else nothing
         anchors = [item.where for item in found if item not in foreign]
         outside = any(not item.binding for item in found if item not in foreign)
         findings += [
@@ -101,7 +102,7 @@ def verify(replay: Replay, subscribers: Sequence[Subscriber]) -> Report:
         findings += [Finding("derived", line) for subscriber in subscribers for line in subscriber.audit()]
     except JournalDamagedError as error:
         findings.append(Finding("damage", str(error), error.position, error.offset_bytes))
-    except (UnsupportedFormatError, ModelogError) as error:
+    except ModelogError as error:
         findings.append(Finding("unreadable", str(error)))
     notices = replay.journal.notices()
     findings += [Finding("notice", notice.what) for notice in notices]

@@ -30,7 +30,7 @@ class Projection(Protocol):
 
     def write(self, catalog: Catalog, *, rebuild: bool) -> None:
         """
-        Bring the file up to *catalog*, atomically, and never back behind what it holds unless *rebuild*.
+        Bring the file up to *catalog* at once, where `is_due` says so.
 
         Raises:
             ModelogError, OSError: could not; the file is as it was.
@@ -40,6 +40,11 @@ class Projection(Protocol):
     def audit(self, catalog: Catalog) -> str | None:
         """Return in one line how the file differs from *catalog*, or None. Reads only."""
         ...
+
+
+def is_due(applied: Anchor | None, catalog: Catalog, *, rebuild: bool) -> bool:
+    """Say whether a file that has got as far as *applied* is to be written; one that is ahead of *catalog* never is."""
+    return applied is None or applied.size < catalog.size or (rebuild and applied.size == catalog.size)
 
 
 class Projector:

@@ -21,6 +21,7 @@ from eventlog import durable, locking
 from eventlog.catalog import Catalog
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
+from projections.projector import is_due
 
 NAME = "registry.json"
 BYTES_MAX = 1 << 30
@@ -69,10 +70,9 @@ class RegistryJson:
         return Anchor(journal.id, journal.applied_size, journal.hash)
 
     def write(self, catalog: Catalog, *, rebuild: bool) -> None:
-        """Bring the file up to *catalog*, never back behind what it holds unless it is rebuilt."""
+        """Bring the file up to *catalog*, never back behind what it holds."""
         with locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds):
-            anchor = self.applied()
-            if rebuild or anchor is None or anchor.size < catalog.size:
+            if is_due(self.applied(), catalog, rebuild=rebuild):
                 durable.replace_file(self.where, render(catalog))
 
     def audit(self, catalog: Catalog) -> str | None:

@@ -9,6 +9,7 @@ from eventlog import durable
 from eventlog.catalog import ACTIVE, Catalog
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
+from projections.projector import is_due
 from projections.runtime_state import RuntimeStateManager
 
 
@@ -61,7 +62,7 @@ class RuntimeCheckpointProjection:
                         f"{self.where}: expected one that follows journal {catalog.journal_id}, "
                         f"got {anchor.journal_id}: check --state-dir, or publish with --take-over"
                     )
-            elif not rebuild and anchor is not None and anchor.size >= catalog.size:
+            elif not is_due(anchor, catalog, rebuild=rebuild):
                 return
             self._manager.put_active_model(value)
 

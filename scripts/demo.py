@@ -52,7 +52,7 @@ def fetch(version: str, directory: Path) -> Path:
 def speech_probability(model: str) -> float:
     """Run a model on 512 samples (32 ms) of a buzzing tone and return how sure it is that this is speech, 0 to 1."""
     import numpy as np  # noqa: PLC0415 - only the runtime part needs the extra
-    import onnxruntime  # noqa: PLC0415
+    import onnxruntime  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415
 
     time = np.arange(SAMPLES) / RATE_HZ
     buzz = sum(0.3 / k * np.sin(2 * np.pi * 120 * k * time) for k in range(1, 20))
@@ -71,7 +71,9 @@ def run_active(state_dir: Path) -> None:
     assert checkpoint is not None, "the first publish wrote it"
     active = checkpoint.metadata["active_model"]
     probability = speech_probability(active["artifact_path"])
-    print(f"\n  the runtime loads {active['model_id']} and hears speech with probability {probability:.4f}\n", flush=True)
+    print(
+        f"\n  the runtime loads {active['model_id']} and hears speech with probability {probability:.4f}\n", flush=True
+    )
 
 
 def command(*words: str) -> None:

@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one retur
             _log.error("%s", error)
             return next(status for kind, status in STATUSES.items() if isinstance(error, kind))
         except OSError as error:
-            _log.error("%s: %s", error.filename or "input or output", error.strerror or error)
+            _log.error("%s: %s", error.filename or "stdout", (error.strerror or str(error)).lower())
             return STATUS_REFUSED
         except (KeyboardInterrupt, click.Abort):
             _log.error("interrupted: nothing changed")
@@ -125,6 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one retur
 
 def run() -> int:
     """Run `main` as a process of its own: with interrupts, and without a complaint about a reader that went away."""
+    output.reserve_standard_streams()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     status = main()
     output.abandon_broken_stdout()

@@ -102,6 +102,21 @@ def flush() -> None:
     sys.stdout.flush()
 
 
+def reserve_standard_streams() -> None:
+    """
+    Give a closed stdin, stdout or stderr a descriptor, so that no file of ours gets its number and is written to.
+
+    What is printed to a closed stdout then fails, as it should; what is said on a closed stderr is lost.
+    """
+    for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as we do
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
 def abandon_broken_stdout() -> None:
     """Keep the interpreter from complaining at exit about a reader that has gone."""
     try:
@@ -198,7 +213,9 @@ def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> int
         print_json(model.to_dict())
         flush()
     except OSError as error:
-        _log.warning("%s is recorded, but stdout cannot be written: %s", model.model_id, error.strerror)
+        _log.warning(
+            "%s is recorded, but stdout cannot be written: %s", model.model_id, (error.strerror or str(error)).lower()
+        )
     except KeyboardInterrupt:
         _log.warning("%s is recorded; interrupted while it was shown", model.model_id)
     if dry_run:

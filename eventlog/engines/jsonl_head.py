@@ -62,8 +62,8 @@ def parse_slot(slot: bytes) -> Head | None:
 
 
 def parse(data: bytes) -> HeadFile:
-    """Return what the bytes of a head file say; missing or surplus bytes make slots invalid."""
-    first, second = parse_slot(data[:SLOT_BYTES]), parse_slot(data[SLOT_BYTES:])
+    """Return what the bytes of a head file say; missing bytes make slots invalid, surplus ones are ignored."""
+    first, second = parse_slot(data[:SLOT_BYTES]), parse_slot(data[SLOT_BYTES:HEAD_BYTES])
     if first is None:
         return HeadFile(second, 0, int(second is not None))
     if second is None:

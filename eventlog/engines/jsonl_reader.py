@@ -75,10 +75,11 @@ class JsonlReader:
     def read_head(self) -> HeadFile:
         """Read both slots; one that is being written right now is given a moment."""
         for _ in range(_HEAD_ATTEMPTS):
-            try:
-                found = jsonl_head.parse(durable.read_file(self._head_path, bytes_max=1 << 20)[: HEAD_BYTES + 1])
-            except FileNotFoundError:
-                return HeadFile(None, 0, 0)
+            with durable.refusing(self._head_path):
+                try:
+                    found = jsonl_head.parse(durable.read_start(self._head_path, HEAD_BYTES))
+                except FileNotFoundError:
+                    return HeadFile(None, 0, 0)
             if found.valid == 2:
                 break
             time.sleep(_HEAD_PAUSE_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from bisect import bisect_right
 from collections.abc import Iterator
 
@@ -28,6 +29,7 @@ class Marks:
 
     def __init__(self) -> None:
         self._marks = [Mark()]
+        self._threads = threading.Lock()
 
     def newest(self) -> Mark:
         """Return the furthest verified place."""
@@ -40,13 +42,14 @@ class Marks:
 
     def add(self, mark: Mark) -> None:
         """Remember a place if it is further than all before; a newest one too close to the one before is replaced."""
-        marks = self._marks
-        if mark.size <= marks[-1].size:
-            return
-        if len(marks) > 1 and mark.offset_bytes - marks[-2].offset_bytes < CHUNK_BYTES:
-            self._marks = [*marks[:-1], mark]
-        else:
-            marks.append(mark)
+        with self._threads:
+            marks = self._marks
+            if mark.size <= marks[-1].size:
+                return
+            if len(marks) > 1 and mark.offset_bytes - marks[-2].offset_bytes < CHUNK_BYTES:
+                self._marks = [*marks[:-1], mark]
+            else:
+                marks.append(mark)
 
 
 def scan(descriptor: int, where: str, mark: Mark, end_bytes: int) -> Iterator[tuple[list[bytes], Mark]]:
