@@ -16,7 +16,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from eventlog.errors import RefusedError
+from eventlog.errors import RefusedError, reason_of
 
 FILE_MODE = 0o644
 _SAFE_OPEN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -41,7 +41,7 @@ def refusing(where: str, *, hint: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise RefusedError(f"{where}: {reason}{hint}") from error
 
 

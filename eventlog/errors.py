@@ -74,3 +74,8 @@ class ProjectionLagError(ModelRegistryError):
 
 class RuntimeStateError(ModelogError):
     """The runtime checkpoint is missing, unreadable or not the one that was asked for. Nothing was changed."""
+
+
+def reason_of(error: OSError) -> str:
+    """Return why the system refused, as it fits into a message."""
+    return (error.strerror or str(error)).lower()

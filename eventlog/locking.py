@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from eventlog.errors import LockTimeoutError, RefusedError
+from eventlog.errors import LockTimeoutError, RefusedError, reason_of
 
 LOCK_TIMEOUT_SECONDS = 30.0
 _PAUSE_SECONDS_MIN = 0.0002
@@ -78,7 +78,7 @@ def try_acquire(descriptor: int, where: str, *, shared: bool = False) -> bool:
     except OSError as error:
         if error.errno == errno.EINTR:
             return False
-        raise RefusedError(f"{where}: cannot be locked: {(error.strerror or str(error)).lower()}") from error
+        raise RefusedError(f"{where}: cannot be locked: {reason_of(error)}") from error
     return True
 
 

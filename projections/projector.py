@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from eventlog.catalog import Catalog
-from eventlog.errors import ModelogError, RefusedError
+from eventlog.errors import ModelogError, RefusedError, reason_of
 from eventlog.journal import Anchor, FoundAnchor
 from eventlog.replay import Replay
 
@@ -71,7 +71,7 @@ class Projector:
             try:
                 projection.write(catalog, rebuild=rebuild)
             except (ModelogError, OSError) as error:
-                reason = str(error) if isinstance(error, ModelogError) else f"{projection.where}: {error.strerror}"
+                reason = str(error) if isinstance(error, ModelogError) else f"{projection.where}: {reason_of(error)}"
                 failures.append(reason)
         if failures:
             raise RefusedError("; ".join(failures))

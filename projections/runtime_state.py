@@ -19,7 +19,7 @@ from msgspec import Raw, Struct
 
 from eventlog import durable, locking
 from eventlog.dataset_metadata import checked
-from eventlog.errors import RefusedError, RuntimeStateError
+from eventlog.errors import RefusedError, RuntimeStateError, reason_of
 
 NAME = "state.json"
 ACTIVE_MODEL = "active_model"
@@ -221,7 +221,7 @@ class RuntimeStateManager:
         try:
             yield
         except (OSError, RefusedError) as error:
-            reason = str(error) if isinstance(error, RefusedError) else f"{self.path}: {error.strerror or error}"
+            reason = str(error) if isinstance(error, RefusedError) else f"{self.path}: {reason_of(error)}"
             raise RuntimeStateError(reason) from error
 
 

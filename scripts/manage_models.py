@@ -36,6 +36,7 @@ from eventlog.errors import (
     ProjectionLagError,
     RefusedError,
     RuntimeStateError,
+    reason_of,
 )
 from scripts import output
 
@@ -113,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one retur
             _log.error("%s", error)
             return next(status for kind, status in STATUSES.items() if isinstance(error, kind))
         except OSError as error:
-            _log.error("%s: %s", error.filename or "stdout", (error.strerror or str(error)).lower())
+            _log.error("%s: %s", error.filename or "stdout", reason_of(error))
             return STATUS_REFUSED
         except (KeyboardInterrupt, click.Abort):
             _log.error("interrupted: nothing changed")

@@ -18,7 +18,7 @@ import click
 import msgspec
 
 from eventlog.catalog import Catalog, ModelMetadata
-from eventlog.errors import ProjectionLagError
+from eventlog.errors import ProjectionLagError, reason_of
 from eventlog.events import ModelPublished
 
 _log = logging.getLogger("modelog")
@@ -213,9 +213,7 @@ def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> int
         print_json(model.to_dict())
         flush()
     except OSError as error:
-        _log.warning(
-            "%s is recorded, but stdout cannot be written: %s", model.model_id, (error.strerror or str(error)).lower()
-        )
+        _log.warning("%s is recorded, but stdout cannot be written: %s", model.model_id, reason_of(error))
     except KeyboardInterrupt:
         _log.warning("%s is recorded; interrupted while it was shown", model.model_id)
     if dry_run:

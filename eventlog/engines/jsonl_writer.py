@@ -29,7 +29,7 @@ from eventlog.engines.jsonl_head import SLOT_BYTES, Head
 from eventlog.engines.jsonl_quarantine import Quarantine
 from eventlog.engines.jsonl_reader import JsonlReader, judge
 from eventlog.engines.jsonl_tail import TailVerdict
-from eventlog.errors import ConflictError, JournalDamagedError, OutcomeUnknownError, RefusedError
+from eventlog.errors import ConflictError, JournalDamagedError, OutcomeUnknownError, RefusedError, reason_of
 
 _log = getLogger("modelog")
 
@@ -146,7 +146,7 @@ class JsonlWriter:
             durable.write_at(self._descriptor, data, offset_bytes)
         except OSError as error:
             if self._cut_back(offset_bytes):
-                reason = (error.strerror or str(error)).lower()
+                reason = reason_of(error)
                 raise RefusedError(f"{self._where}: nothing was recorded: {reason}") from error
             raise self._unknown(error) from error
         except BaseException as error:
