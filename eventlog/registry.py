@@ -223,7 +223,7 @@ class ModelRegistry(RegistryQueries):
             except KeyboardInterrupt:
                 if terms.request_id not in catalog.positions:
                     raise
-                model = catalog.model(decision.model_id)
+                model = catalog.model(catalog.active[ACTIVE].model_id)
                 raise ProjectionLagError("recorded, then interrupted: run rebuild", model=model) from None
 
     def _admit(self, foreign: list[FoundAnchor], terms: Terms, take_over: bool) -> Terms:

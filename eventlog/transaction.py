@@ -75,12 +75,11 @@ class Transaction:
             for entry in entries:
                 catalog.apply(entry)
             return decision
-        except KeyboardInterrupt as error:
+        except (OutcomeUnknownError, KeyboardInterrupt) as error:
             if not handed_over:
                 raise
-            raise OutcomeUnknownError(
-                f"{journal.where}: interrupted, not known whether the event was recorded: retry with the same --id"
-            ) from error
+            reason = str(error) or f"{journal.where}: interrupted: not known whether the event was recorded"
+            raise OutcomeUnknownError(f"{reason}: retry with --id {terms.request_id}") from error
 
     def _events(
         self, decision: Decision, terms: Terms, now: datetime, discarded: Sequence[DiscardedTail]

@@ -1,4 +1,4 @@
-"""The wheel: three packages, typed, nothing else; installed, it works in any directory and shadows nobody's `scripts`."""
+"""The wheel: three packages, typed, nothing else; installed, it works anywhere and shadows nobody's `scripts`."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def _run(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_sessions_and_python_show_what_happens(tmp_path: Path) -> None:
-    """Every command of the first session prints the lines shown (`…` stands for anything); then the Python block runs."""
+    """Each command of the session prints the lines shown (`…` is anything); then the Python block runs."""
     for name in ("v1", "v2"):
         (tmp_path / f"{name}.onnx").write_bytes(name.encode() * 1000)
     (session,) = _blocks("console")

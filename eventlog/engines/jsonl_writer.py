@@ -58,9 +58,13 @@ class JsonlWriter:
             JournalDamagedError: nothing was changed.
 
             RefusedError: the disk did not let us; nothing that was acknowledged was touched.
-
-            OutcomeUnknownError: as `append`.
         """
+        try:
+            self._mend(reader)
+        except OutcomeUnknownError as error:
+            raise RefusedError(f"{self._head_path}: cannot be brought up to date: {error}") from error
+
+    def _mend(self, reader: JsonlReader) -> None:
         with durable.refusing(self._where):
             found = reader.read_head()
             size_bytes = os.fstat(self._descriptor).st_size
@@ -185,6 +189,4 @@ class JsonlWriter:
 
     def _unknown(self, error: BaseException) -> OutcomeUnknownError:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        return OutcomeUnknownError(
-            f"{self._where}: not known whether the event was recorded ({reason.lower()}): retry with the same --id"
-        )
+        return OutcomeUnknownError(f"{self._where}: not known whether the event was recorded ({reason.lower()})")
