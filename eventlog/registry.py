@@ -246,7 +246,7 @@ class ModelRegistry(RegistryQueries):
         elif decision.data is None:
             _log.info("%s: is active already: nothing was recorded", model_id)
         else:
-            displaced = catalog.active[ACTIVE].displaced
+            displaced = catalog.active[ACTIVE].displaced or "no model"
             _log.info("%s: active, recorded at position %d, in place of %s", model_id, catalog.size - 1, displaced)
 
     def _tell_subscribers(self, model: ModelMetadata | None, *, rebuild: bool = False) -> None:

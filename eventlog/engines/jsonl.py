@@ -99,15 +99,15 @@ class JsonlJournal:
         """Open and lock the journal, and make sure that the locked file is still the one with that name."""
         with durable.refusing(self._directory):
             durable.create_directory(self._directory)
-        while True:
-            with durable.refusing(self.where):
+        with durable.refusing(self.where):
+            while True:
                 descriptor = durable.open_regular(self.where, os.O_RDWR | os.O_CREAT)
-            try:
-                locking.acquire(descriptor, self.where, timeout_seconds=self._lock_timeout_seconds)
-                with suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(descriptor), os.lstat(self.where)):
-                        return descriptor
-            except BaseException:
+                try:
+                    locking.acquire(descriptor, self.where, timeout_seconds=self._lock_timeout_seconds)
+                    with suppress(FileNotFoundError):
+                        if os.path.samestat(os.fstat(descriptor), os.lstat(self.where)):
+                            return descriptor
+                except BaseException:
+                    os.close(descriptor)
+                    raise
                 os.close(descriptor)
-                raise
-            os.close(descriptor)

@@ -47,11 +47,12 @@ class Quarantine:
         return DiscardedTail(offset_bytes, len(torn), discarded.sha256, reason, f"{DIRECTORY}/{name}")
 
     def pending(self) -> list[DiscardedTail]:
-        """Return what is kept and not yet recorded, oldest offset first."""
-        try:
-            names = sorted(os.listdir(self._path))
-        except FileNotFoundError:
-            return []
+        """Return what is kept and not yet recorded, oldest offset first. Raises RefusedError where it cannot look."""
+        with durable.refusing(self._path):
+            try:
+                names = sorted(os.listdir(self._path))
+            except FileNotFoundError:
+                return []
         found = []
         for name in names:
             stem = name.removesuffix(_PENDING)
