@@ -122,6 +122,15 @@ def sync_data(descriptor: int) -> None:
     os.fdatasync(descriptor)
 
 
+def sync_file(path: str) -> None:
+    """Make a file's bytes durable, whoever wrote them. Trace: `openat(O_RDONLY)`, `fdatasync`, `close`."""
+    descriptor = open_regular(path, os.O_RDONLY)
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def truncate(descriptor: int, size_bytes: int) -> None:
     """Cut the file to *size_bytes*, durably. Trace: `ftruncate`, `fsync`."""
     os.ftruncate(descriptor, size_bytes)
@@ -188,7 +197,8 @@ def replace_file(path: str, data: bytes) -> None:
     The caller holds the directory's lock, so a leftover of the one temporary name is nobody's and is removed. Owner
     and permissions of a file that is replaced are kept (never writable by others).
 
-    Trace: `unlink(.path.new)`, `create_file(.path.new)`, `rename(.path.new, path)`, `sync_directory`.
+    Trace: `unlink(.path.new)`, `create_file(.path.new)`, `rename(.path.new, path)`, `sync_directory`. Where there
+    was no such file, `sync_ancestors`, because the directory may be new too.
     """
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{name}.new")
@@ -204,7 +214,10 @@ def replace_file(path: str, data: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
-    sync_directory(directory)
+    if like is None:
+        sync_ancestors(directory)
+    else:
+        sync_directory(directory)
 
 
 def remove_file(path: str) -> None:

@@ -122,6 +122,17 @@ class Journal(Protocol):
         """
         ...
 
+    def confirm(self) -> None:
+        """
+        Make sure that what `read` has shown survives power loss, also where its writer died before it was sure.
+
+        Called before anything is told or written elsewhere that rests on entries which this process did not append.
+
+        Raises:
+            RefusedError: the disk did not confirm it.
+        """
+        ...
+
     def salvage(self) -> Iterator[bytes]:
         """
         Yield the entries from zero for as long as they verify, whatever was acknowledged; what follows is not judged.
@@ -175,7 +186,7 @@ class Journal(Protocol):
 
 
 class Subscriber(Protocol):
-    """Something derived from the journal. It pulls when told to, so a call that was missed loses nothing."""
+    """Something derived from the journal. It knows how far it has got, so a call that was missed loses nothing."""
 
     def anchors(self) -> Sequence[FoundAnchor]:
         """Return what the subscriber's own files remember of the journal. Reads only."""
@@ -183,7 +194,9 @@ class Subscriber(Protocol):
 
     def catch_up(self, *, rebuild: bool = False) -> int:
         """
-        Apply what is new in the journal, or everything anew, and return how many entries are now applied.
+        Apply what is new in the shared fold, or everything anew, and return how many entries are now applied.
+
+        Whoever calls has made sure that what is folded is durable: no other file may remember more than the journal.
 
         Raises:
             ModelogError, OSError: could not; whatever was applied before is still in place.

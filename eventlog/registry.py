@@ -176,6 +176,7 @@ class ModelRegistry(RegistryQueries):
         with self._threads:
             if self.catalog().size == 0:
                 raise RefusedError(f"{self._replay.journal.where}: expected a journal to rebuild from, got none")
+            self._replay.journal.confirm()
             self._tell_subscribers(None, rebuild=True)
             return self._replay.catalog.size
 
@@ -216,6 +217,8 @@ class ModelRegistry(RegistryQueries):
             try:
                 if decision.data is not None:
                     decision = self._transaction.run(decide, terms, last_look)
+                if decision.data is None:
+                    self._replay.journal.confirm()
                 self._say(decision)
                 model = catalog.model(decision.model_id)
                 self._tell_subscribers(model)

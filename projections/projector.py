@@ -65,7 +65,7 @@ class Projector:
 
     def catch_up(self, *, rebuild: bool = False) -> int:
         """Write every projection, also after one could not be written; then raise what went wrong."""
-        catalog = self._replay.catch_up()
+        catalog = self._replay.catalog
         failures = []
         for projection in self._projections if catalog.size else ():
             try:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from eventlog import durable, locking
+from eventlog.engines.jsonl_head import Head
 from eventlog.engines.jsonl_quarantine import Quarantine
 from eventlog.engines.jsonl_reader import JsonlReader
 from eventlog.engines.jsonl_writer import JsonlWriter
@@ -42,6 +43,7 @@ class JsonlJournal:
         self._quarantine = Quarantine(directory)
         self._threads = threading.RLock()
         self._writer: JsonlWriter | None = None
+        self._synced = Head()
 
     def notices(self) -> Sequence[Notice]:
         """Return what the last reading found beside the acknowledged lines."""
@@ -55,6 +57,12 @@ class JsonlJournal:
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield verified entries; verification starts at the last place this object has verified before."""
         return self._reader.read(start, stop)
+
+    def confirm(self) -> None:
+        """Sync journal and head; a writer may have died between its write and its sync."""
+        for path in (self.where, self._head_path):
+            with durable.refusing(path), suppress(FileNotFoundError):
+                durable.sync_file(path)
 
     def salvage(self) -> Iterator[bytes]:
         """Yield the lines from the first on, up to one that does not verify."""
@@ -72,7 +80,7 @@ class JsonlJournal:
             descriptor = self._lock()
             try:
                 writer = JsonlWriter(descriptor, self.where, self._head_path, self._quarantine)
-                writer.mend(self._reader)
+                writer.mend(self._reader, self._synced)
                 self._writer = writer
                 yield
             finally:
@@ -90,7 +98,7 @@ class JsonlJournal:
         """Store *entries*; how, and what each error means, stands in `jsonl_writer`."""
         with self.exclusive():
             assert self._writer is not None, "held inside exclusive()"
-            head = self._writer.append(entries, expected_size)
+            head = self._synced = self._writer.append(entries, expected_size)
             with suppress(OSError):
                 self._quarantine.mark_recorded(recording)
             return Tail(head.size, head.hash)

@@ -34,7 +34,7 @@ class Quarantine:
         Store *torn* durably, as not yet recorded; storing the same again changes nothing.
 
         Raises:
-            RefusedError: `quarantine` is not a directory of ours.
+            RefusedError: `quarantine` is not a directory.
 
             OSError: could not be stored; nothing is left half-written under the final name.
         """
@@ -70,6 +70,5 @@ class Quarantine:
     def _create(self) -> None:
         if os.path.islink(self._path) or (os.path.lexists(self._path) and not os.path.isdir(self._path)):
             raise RefusedError(f"{self._path}: expected a directory, got something else: move it away")
-        if not os.path.isdir(self._path):
-            durable.create_directory(self._path)
-            durable.sync_directory(self._parent)
+        durable.create_directory(self._path)
+        durable.sync_directory(self._parent)

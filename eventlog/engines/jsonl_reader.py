@@ -124,7 +124,7 @@ class JsonlReader:
         self.notices.append(
             Notice(f"{self._head_path}: one of two slots is damaged: the next publish or rollback mends it")
         )
-        return judge(descriptor, found.newest, size_bytes).head
+        return judge(descriptor, found.newest, size_bytes).readable
 
     def _notice_leftover(self, descriptor: int, head: Head) -> None:
         """Bytes behind the head are somebody's append under way, unless the lock is free and they stay."""

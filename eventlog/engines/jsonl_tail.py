@@ -8,8 +8,6 @@ rest may be taken away; anything else is a riddle for a person.
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 from msgspec import Struct
 
 from eventlog import chain
@@ -24,6 +22,8 @@ class TailVerdict(Struct, frozen=True):
     Attributes:
         head: the head once the whole valid entries are adopted.
 
+        readable: the head up to the last of them that stands there with its newline.
+
         adopted: their bytes, each with its newline (the last one's is supplied where only it was missing).
 
         torn: the unfinished rest, perhaps empty.
@@ -34,6 +34,7 @@ class TailVerdict(Struct, frozen=True):
     """
 
     head: Head
+    readable: Head
     adopted: bytes = b""
     torn: bytes = b""
     reason: str = ""
@@ -41,33 +42,44 @@ class TailVerdict(Struct, frozen=True):
 
 
 def judge(tail: bytes, head: Head) -> TailVerdict:
-    """Apply the tail rule to the bytes that follow *head* (at most `APPEND_BYTES_MAX` plus one)."""
+    """
+    Apply the tail rule.
+
+    Args:
+        tail: the bytes that follow *head*, at most `APPEND_BYTES_MAX` plus one.
+
+        head: the newest valid slot.
+    """
     if len(tail) > APPEND_BYTES_MAX:
-        return TailVerdict(head, refusal=f"expected at most {APPEND_BYTES_MAX} bytes of one append, got more")
+        return TailVerdict(head, head, refusal=f"expected at most {APPEND_BYTES_MAX} bytes of one append, got more")
     lines = tail.split(b"\n")
     rest = lines.pop()
     whole = _valid_prefix(lines, head.hash)
-    if whole == len(lines) and rest and _is_valid(rest, chain.hash_of(lines[-1]) if lines else head.hash):
-        lines.append(rest)
-        whole, rest = whole + 1, b""
-    adopted = b"".join(line + b"\n" for line in lines[:whole])
-    unfinished = b"\n".join([*lines[whole:], rest])
     if whole > APPEND_ENTRIES_MAX:
-        return TailVerdict(head, refusal=f"expected at most {APPEND_ENTRIES_MAX} entries of one append, got {whole}")
-    if whole:
-        head = Head(head.size + whole, head.end_bytes + len(adopted), chain.hash_of(lines[whole - 1]))
+        refusal = f"expected at most {APPEND_ENTRIES_MAX} entries of one append, got {whole}"
+        return TailVerdict(head, head, refusal=refusal)
+    readable = grown = _advanced(head, lines[:whole])
+    adopted = lines[:whole]
+    if whole == len(lines) and _valid_prefix([rest], readable.hash):
+        grown = _advanced(readable, [rest])
+        adopted, rest = [*adopted, rest], b""
+    kept = b"".join(line + b"\n" for line in adopted)
+    unfinished = b"\n".join([*lines[whole:], rest])
     if b"\0" in unfinished:
-        return TailVerdict(head, adopted, unfinished, "nul-bytes")
+        return TailVerdict(grown, readable, kept, unfinished, "nul-bytes")
     if b"\n" in unfinished:
-        return TailVerdict(
-            head, adopted, refusal="expected an entry or an unfinished one, got a finished line that does not verify"
-        )
-    return TailVerdict(head, adopted, unfinished, "no-newline" if unfinished else "")
+        refusal = "expected an entry or an unfinished one, got a finished line that does not verify"
+        return TailVerdict(grown, readable, kept, refusal=refusal)
+    return TailVerdict(grown, readable, kept, unfinished, "no-newline" if unfinished else "")
 
 
-def sha256_of(torn: bytes) -> str:
-    """Return the SHA-256 of a torn rest, 64 hex; it names the rest in quarantine and in the history."""
-    return sha256(torn).hexdigest()
+def _advanced(head: Head, entries: list[bytes]) -> Head:
+    """Return the head behind *entries*, newlines counted."""
+    if not entries:
+        return head
+    return Head(
+        head.size + len(entries), head.end_bytes + sum(map(len, entries)) + len(entries), chain.hash_of(entries[-1])
+    )
 
 
 def _valid_prefix(lines: list[bytes], prev: str) -> int:
@@ -79,7 +91,3 @@ def _valid_prefix(lines: list[bytes], prev: str) -> int:
     except chain.ChainError as error:
         return error.index
     return len(lines)
-
-
-def _is_valid(line: bytes, prev: str) -> bool:
-    return _valid_prefix([line], prev) == 1

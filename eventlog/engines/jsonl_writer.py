@@ -50,9 +50,17 @@ class JsonlWriter:
         self._spare = 1
         self._head: Head | None = None
 
-    def mend(self, reader: JsonlReader) -> None:
+    def mend(self, reader: JsonlReader, synced: Head) -> None:
         """
         Apply the tail rule as a writer.
+
+        A head that another process wrote is synced first, in case that process died before it could: its slot must not
+        be lost together with the one that we write next.
+
+        Args:
+            reader: of this journal.
+
+            synced: the head that this process itself wrote and synced last.
 
         Raises:
             JournalDamagedError: nothing was changed.
@@ -60,11 +68,11 @@ class JsonlWriter:
             RefusedError: the disk did not let us; nothing that was acknowledged was touched.
         """
         try:
-            self._mend(reader)
+            self._mend(reader, synced)
         except OutcomeUnknownError as error:
             raise RefusedError(f"{self._head_path}: cannot be brought up to date: {error}") from error
 
-    def _mend(self, reader: JsonlReader) -> None:
+    def _mend(self, reader: JsonlReader, synced: Head) -> None:
         with durable.refusing(self._where):
             found = reader.read_head()
             size_bytes = os.fstat(self._descriptor).st_size
@@ -73,6 +81,8 @@ class JsonlWriter:
                     f"{self._head_path}: missing or damaged, while {self._where} has {size_bytes} bytes: "
                     "restore it from a copy"
                 )
+            if found.newest not in (None, synced):
+                durable.sync_file(self._head_path)
             head = found.newest or Head()
             reader.refuse_cut(head, size_bytes)
             verdict = judge(self._descriptor, head, size_bytes)
