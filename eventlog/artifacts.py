@@ -53,9 +53,7 @@ def hash_artifact(path: str | os.PathLike[str], progress: Progress | None = None
     Raises:
         RefusedError: missing, unreadable, not a regular file, or changed while it was read.
     """
-    given = os.fspath(path)
-    if "\0" in given:
-        raise RefusedError(f"artifact: expected a path, got {given!r}")
+    given = durable.checked_path(path, "artifact")
     with durable.refusing(f"artifact {_display(given)}"):
         resolved = os.path.realpath(given, strict=True)
         if not stat.S_ISREG(mode := os.stat(resolved).st_mode):
@@ -63,15 +61,15 @@ def hash_artifact(path: str | os.PathLike[str], progress: Progress | None = None
         descriptor = durable.open_regular(resolved, os.O_RDONLY)
         try:
             before = os.fstat(descriptor)
-            digest = _digest(descriptor, before.st_size, progress)
+            digest, size_bytes = _digest(descriptor, before.st_size, progress)
             state = _state(os.fstat(descriptor))
         finally:
             os.close(descriptor)
-    if state != _state(before):
+    if state != _state(before) or size_bytes != before.st_size:
         raise RefusedError(
             f"artifact {_display(given)}: changed while it was hashed: publish it when its writer is done"
         )
-    return Artifact(resolved, digest, before.st_size, state)
+    return Artifact(resolved, digest, size_bytes, state)
 
 
 def new_model_id(time: datetime, digest: str, taken: Container[str]) -> str:
@@ -88,24 +86,25 @@ def new_model_id(time: datetime, digest: str, taken: Container[str]) -> str:
 
 
 def path_to_text(path: str) -> tuple[str, str | None]:
-    """Return *path* as text for the journal, and its bytes in hex where they are not UTF-8."""
+    """Return *path* as text for the journal, and its bytes in hex where they are not UTF-8; whatever the locale."""
+    raw = os.fsencode(path)
     try:
-        path.encode()
-    except UnicodeEncodeError:
-        return _display(path), os.fsencode(path).hex()
-    return path, None
+        return raw.decode(), None
+    except UnicodeDecodeError:
+        return _display(path), raw.hex()
 
 
 def path_from_text(text: str, path_hex: str | None) -> str:
     """Return the path that `open` understands; the inverse of `path_to_text`."""
-    return text if path_hex is None else os.fsdecode(bytes.fromhex(path_hex))
+    return os.fsdecode(text.encode() if path_hex is None else bytes.fromhex(path_hex))
 
 
 def _display(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _digest(descriptor: int, size_bytes: int, progress: Progress | None) -> str:
+def _digest(descriptor: int, size_bytes: int, progress: Progress | None) -> tuple[str, int]:
+    """Return SHA-256 and length of what is read; a file that goes on growing is given up."""
     digest = sha256()
     buffer = bytearray(CHUNK_BYTES)
     view = memoryview(buffer)
@@ -117,7 +116,7 @@ def _digest(descriptor: int, size_bytes: int, progress: Progress | None) -> str:
             break
         if progress is not None:
             progress(done, size_bytes)
-    return digest.hexdigest()
+    return digest.hexdigest(), done
 
 
 def _state(status: os.stat_result) -> tuple[int, int, int, int, int]:

@@ -39,13 +39,13 @@ def parse_pair(text: str) -> tuple[str, Any]:
     typed = key.endswith(":")
     key = key.removesuffix(":")
     if not separator or not key:
-        raise RefusedError(f"--metadata: expected KEY=VALUE or KEY:=JSON, got {text!r}")
+        raise RefusedError(f"--metadata: expected KEY=VALUE or KEY:=JSON, got {text!r:.200}")
     if not typed:
         return key, value
     try:
         return key, msgspec.json.decode(value)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise RefusedError(f"--metadata: expected JSON behind {key}:=, got {value[:80]!r}: {error}") from error
+        raise RefusedError(f"--metadata: expected JSON behind {key[:80]}:=, got {value[:80]!r}: {error}") from error
 
 
 def parse_pairs(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def parse_pairs(texts: tuple[str, ...]) -> dict[str, Any]:
     for text in texts:
         key, value = parse_pair(text)
         if key in metadata:
-            raise RefusedError(f"--metadata: expected each key once, got {key!r} twice")
+            raise RefusedError(f"--metadata: expected each key once, got {key!r:.200} twice")
         metadata[key] = value
     return metadata
 

@@ -30,6 +30,14 @@ _KINDS = {
 }
 
 
+def checked_path(path: str | os.PathLike[str], what: str = "path") -> str:
+    """Return *path* as text. Raises RefusedError, with *what* it is, where no file can have that name."""
+    text = os.fspath(path)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise RefusedError(f"{what}: expected the name of a file or directory, got {text!r:.200}")
+    return text
+
+
 def kind_of(mode: int) -> str:
     """Say in words what kind of file *mode* (as in `os.stat_result.st_mode`) describes."""
     return _KINDS.get(stat.S_IFMT(mode), "a regular file")
@@ -255,4 +263,6 @@ def _take_ownership_from(descriptor: int, like: os.stat_result) -> None:
             os.fchown(descriptor, like.st_uid, like.st_gid)
         except PermissionError:
             return
-    os.fchmod(descriptor, stat.S_IMODE(like.st_mode) & 0o775)
+    wanted = stat.S_IMODE(like.st_mode) & 0o775
+    if stat.S_IMODE(mine.st_mode) != wanted:
+        os.fchmod(descriptor, wanted)

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from eventlog.errors import LockTimeoutError, RefusedError, reason_of
 
 LOCK_TIMEOUT_SECONDS = 30.0
+LOCK_TIMEOUT_SECONDS_MAX = 1_000_000
 _PAUSE_SECONDS_MIN = 0.0002
 _PAUSE_SECONDS_MAX = 0.010
 

@@ -85,6 +85,8 @@ class RegistryQueries:
     def read_event(self, position: int) -> Event:
         """Return the event at *position*, below the catalog's size. Raises as `list_models`."""
         journal = self._replay.journal
+        if self._replay.catalog.size <= position:
+            self.catalog()
         for entry in journal.read(position, position + 1):
             return codec.decode(entry, position, self._replay.catalog.journal_id, journal.where)
         raise RefusedError(f"{journal.where}: expected a position below {self._replay.catalog.size}, got {position}")

@@ -47,6 +47,9 @@ class ModelRegistry(RegistryQueries):
         now: the clock; must return aware UTC times.
 
         random_bytes: for new ids.
+
+        point_of_no_return: called when from now on something will have happened; a program may want to hold
+            interrupts until the call is over.
     """
 
     def __init__(
@@ -56,11 +59,13 @@ class ModelRegistry(RegistryQueries):
         *,
         now: Callable[[], datetime] = utc_now,
         random_bytes: Callable[[int], bytes] = os.urandom,
+        point_of_no_return: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(replay, subscribers)
         self._now = now
         self._random_bytes = random_bytes
-        self._transaction = Transaction(replay, now, random_bytes)
+        self._point_of_no_return = point_of_no_return
+        self._transaction = Transaction(replay, now, random_bytes, point_of_no_return)
 
     def publish_model(
         self,
@@ -214,20 +219,14 @@ class ModelRegistry(RegistryQueries):
             last_look()
             if dry_run:
                 return _preview(decision, catalog, now)
-            try:
-                if decision.data is not None:
-                    decision = self._transaction.run(decide, terms, last_look)
-                if decision.data is None:
-                    self._replay.journal.confirm()
-                self._say(decision)
-                model = catalog.model(decision.model_id)
-                self._tell_subscribers(model)
-                return model
-            except KeyboardInterrupt:
-                if terms.request_id not in catalog.positions:
-                    raise
-                model = catalog.model(catalog.active[ACTIVE].model_id)
-                raise ProjectionLagError("recorded, then interrupted: run rebuild", model=model) from None
+            if decision.data is not None:
+                decision = self._transaction.run(decide, terms, last_look)
+            if decision.data is None:
+                self._replay.journal.confirm()
+            self._say(decision)
+            model = catalog.model(decision.model_id)
+            self._tell_subscribers(model)
+            return model
 
     def _admit(self, foreign: list[FoundAnchor], terms: Terms, take_over: bool) -> Terms:
         """Refuse a runtime checkpoint that follows another journal, or note in the terms that it is taken over."""
@@ -254,14 +253,13 @@ class ModelRegistry(RegistryQueries):
 
     def _tell_subscribers(self, model: ModelMetadata | None, *, rebuild: bool = False) -> None:
         """Bring every subscriber up to date; try all, then report those that could not."""
+        self._point_of_no_return()
         failures = []
         for subscriber in self._subscribers:
             try:
                 subscriber.catch_up(rebuild=rebuild)
             except (ModelogError, OSError) as error:
                 failures.append(str(error))
-            except KeyboardInterrupt:
-                failures.append("interrupted")
         if failures:
             raise ProjectionLagError(f"recorded, but behind: {'; '.join(failures)}: run rebuild", model=model)
 

@@ -12,7 +12,7 @@ from logging import getLogger
 
 from eventlog import chain, codec, identity
 from eventlog.decisions import Decide, Decision, Terms
-from eventlog.errors import ConflictError, OutcomeUnknownError
+from eventlog.errors import ConflictError, OutcomeUnknownError, RefusedError
 from eventlog.events import FORMAT_VERSION, Data, Event, JournalCreated, JournalRecovered
 from eventlog.journal import DiscardedTail
 from eventlog.replay import Replay
@@ -24,10 +24,17 @@ _log = getLogger("modelog")
 class Transaction:
     """Runs decisions against the tail of one journal."""
 
-    def __init__(self, replay: Replay, now: Callable[[], datetime], random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        replay: Replay,
+        now: Callable[[], datetime],
+        random_bytes: Callable[[int], bytes],
+        point_of_no_return: Callable[[], None] = lambda: None,
+    ) -> None:
         self._replay = replay
         self._now = now
         self._random_bytes = random_bytes
+        self._point_of_no_return = point_of_no_return
 
     def run(self, decide: Decide, terms: Terms, last_look: Callable[[], None]) -> Decision:
         """
@@ -58,28 +65,26 @@ class Transaction:
             self._seal(self._events(decision, terms, now, ()))
 
     def _attempt(self, decide: Decide, terms: Terms, last_look: Callable[[], None]) -> Decision:
-        journal, handed_over = self._replay.journal, False
-        try:
-            with journal.exclusive():
-                catalog = self._replay.catch_up()
-                last_look()
-                now = self._now()
-                decision = decide(catalog, now)
-                if decision.data is None:
-                    return decision
-                discarded = journal.discarded()
-                self._warn_of_clock(now)
-                entries = self._seal(self._events(decision, terms, now, discarded))
-                handed_over = True
+        journal = self._replay.journal
+        with journal.exclusive():
+            catalog = self._replay.catch_up()
+            last_look()
+            now = self._now()
+            decision = decide(catalog, now)
+            if decision.data is None:
+                return decision
+            discarded = journal.discarded()
+            self._warn_of_clock(now)
+            entries = self._seal(self._events(decision, terms, now, discarded))
+            self._point_of_no_return()
+            try:
                 journal.append(entries, expected_size=catalog.size, recording=discarded)
-            for entry in entries:
-                catalog.apply(entry)
-            return decision
-        except (OutcomeUnknownError, KeyboardInterrupt) as error:
-            if not handed_over:
-                raise
-            reason = str(error) or f"{journal.where}: interrupted: not known whether the event was recorded"
-            raise OutcomeUnknownError(f"{reason}: retry with --id {terms.request_id}") from error
+            except (OutcomeUnknownError, KeyboardInterrupt) as error:
+                reason = str(error) or f"{journal.where}: interrupted: not known whether the event was recorded"
+                raise OutcomeUnknownError(f"{reason}: retry with --id {terms.request_id}") from error
+        for entry in entries:
+            catalog.apply(entry)
+        return decision
 
     def _events(
         self, decision: Decision, terms: Terms, now: datetime, discarded: Sequence[DiscardedTail]
@@ -90,6 +95,8 @@ class Transaction:
         events: list[Event] = []
 
         def add(event_id: str, subject: str | None, data: Data) -> None:
+            if event_id in (event.id for event in events):
+                raise RefusedError(f"--id {event_id!r}: expected an id of the request's own, got one of the journal's")
             events.append(Event(catalog.size + len(events), event_id, now, terms.actor, subject, data))
 
         if catalog.size == 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from eventlog import durable
 from eventlog import registry as _registry
 from eventlog.catalog import ModelMetadata
 from eventlog.engines import open_journal
@@ -38,11 +39,11 @@ class ModelRegistry(_registry.ModelRegistry):
     Args:
         root: the registry's directory; created by the first publish.
 
-        state_manager: the runtime whose checkpoint is to follow; None for no runtime.
+        state_manager: of the runtime that is to follow; None for no runtime.
 
         lock_timeout_seconds: how long a writer waits for another one.
 
-        settings: `now` and `random_bytes`, as in `eventlog.registry.ModelRegistry`.
+        settings: `now`, `random_bytes` and `point_of_no_return`, as in `eventlog.registry.ModelRegistry`.
     """
 
     def __init__(
@@ -62,11 +63,11 @@ def open_registry(
     state_dir: str | os.PathLike[str] | None = "var/runtime",
     *,
     lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
+    **settings: Any,
 ) -> ModelRegistry:
     """Return the registry of *registry_dir*, with the runtime of *state_dir* attached unless that is None."""
-    return ModelRegistry(
-        registry_dir, _manager(state_dir, lock_timeout_seconds), lock_timeout_seconds=lock_timeout_seconds
-    )
+    manager = _manager(state_dir, lock_timeout_seconds)
+    return ModelRegistry(registry_dir, manager, lock_timeout_seconds=lock_timeout_seconds, **settings)
 
 
 def verify_registry(
@@ -84,7 +85,7 @@ def _manager(state_dir: str | os.PathLike[str] | None, lock_timeout_seconds: flo
 def _wire(
     root: str | os.PathLike[str], manager: RuntimeStateManager | None, lock_timeout_seconds: float
 ) -> tuple[Replay, Projector]:
-    directory = os.fspath(root)
+    directory = durable.checked_path(root, "registry directory")
     replay = Replay(open_journal(f"file:{directory}", lock_timeout_seconds=lock_timeout_seconds))
     projections: list[Projection] = [RegistryJson(directory, lock_timeout_seconds=lock_timeout_seconds)]
     if manager is not None:

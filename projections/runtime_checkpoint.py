@@ -32,7 +32,7 @@ class RuntimeCheckpointProjection:
 
     def __init__(self, manager: RuntimeStateManager) -> None:
         self._manager = manager
-        self.where = manager.path
+        self.where = str(manager.path)
 
     def applied(self) -> Anchor | None:
         """Return how far the active model in the file has got; None where the runtime wrote it itself, or nobody."""

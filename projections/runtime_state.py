@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -52,6 +53,9 @@ class RuntimeStateManager:
     """
     Reads and writes the runtime checkpoint of one runtime.
 
+    Attributes:
+        root, path: the directory, and the file `state.json` in it.
+
     Args:
         root: the runtime's directory; created when first written to.
 
@@ -67,8 +71,8 @@ class RuntimeStateManager:
         lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.root = os.fspath(root)
-        self.path = os.path.join(self.root, NAME)
+        self.root = Path(durable.checked_path(root, "runtime directory"))
+        self.path = self.root / NAME
         self._lock_timeout_seconds = lock_timeout_seconds
         self._now = now
 
@@ -102,9 +106,9 @@ class RuntimeStateManager:
             top, old = self._read_for_writing()
             kept = {ACTIVE_MODEL: old[ACTIVE_MODEL]} if ACTIVE_MODEL in old else {}
             self._write(top | fields, new | kept)
-        checkpoint = self.load_checkpoint()
-        assert checkpoint is not None, "written just now"
-        return checkpoint
+        stored = self.load_checkpoint()
+        assert stored is not None, "written just now"
+        return stored
 
     def load_checkpoint(self) -> RuntimeCheckpoint | None:
         """
@@ -124,21 +128,21 @@ class RuntimeStateManager:
 
     def require_checkpoint(self, *, target_mode: str, entrypoint: str) -> RuntimeCheckpoint:
         """
-        Return the checkpoint if it is the one of *entrypoint* in *target_mode*.
+        Return the runtime checkpoint if it is the one of *entrypoint* in *target_mode*.
 
         Raises:
             RuntimeStateError: there is none, it is of another mode or entrypoint, or it cannot be read.
         """
-        checkpoint = self.load_checkpoint()
-        if checkpoint is None:
+        stored = self.load_checkpoint()
+        if stored is None:
             raise RuntimeStateError(f"{self.path}: expected a runtime checkpoint, got none: record one first")
         for name, expected, got in (
-            ("mode", target_mode, checkpoint.mode),
-            ("entrypoint", entrypoint, checkpoint.entrypoint),
+            ("mode", target_mode, stored.mode),
+            ("entrypoint", entrypoint, stored.entrypoint),
         ):
             if got != expected:
                 raise RuntimeStateError(f"{self.path}: {name}: expected {expected!r}, got {got!r}")
-        return checkpoint
+        return stored
 
     def set_active_model(self, active_model: Mapping[str, Any]) -> None:
         """
@@ -168,20 +172,20 @@ class RuntimeStateManager:
 
     def clear(self) -> None:
         """Remove the file. Raises RuntimeStateError where it cannot be removed."""
-        if os.path.isdir(self.root):
+        if self.root.is_dir():
             with self._failing(), self.locked():
-                durable.remove_file(self.path)
+                durable.remove_file(str(self.path))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other writers of this runtime checkpoint out. Raises LockTimeoutError, OSError."""
-        durable.create_directory(self.root)
-        with locking.locked_directory(self.root, timeout_seconds=self._lock_timeout_seconds):
+        durable.create_directory(str(self.root))
+        with locking.locked_directory(str(self.root), timeout_seconds=self._lock_timeout_seconds):
             yield
 
     def _bytes(self) -> bytes | None:
         try:
-            return durable.read_file(self.path, bytes_max=BYTES_MAX)
+            return durable.read_file(str(self.path), bytes_max=BYTES_MAX)
         except FileNotFoundError:
             return None
 
@@ -205,7 +209,7 @@ class RuntimeStateManager:
             for number in range(_ASIDE_MAX):
                 aside = f"{self.path}.broken-{self._now():%Y%m%dT%H%M%SZ}" + (f"-{number}" if number else "")
                 try:
-                    durable.move_aside(self.path, aside)
+                    durable.move_aside(str(self.path), aside)
                 except FileExistsError:
                     continue
                 _log.warning("%s: %s: moved aside as %s", self.path, error, aside)
@@ -214,7 +218,7 @@ class RuntimeStateManager:
 
     def _write(self, top: _Keys, metadata: _Keys) -> None:
         data = msgspec.json.encode({**top, "metadata": metadata})
-        durable.replace_file(self.path, msgspec.json.format(data, indent=2) + b"\n")
+        durable.replace_file(str(self.path), msgspec.json.format(data, indent=2) + b"\n")
 
     @contextmanager
     def _failing(self) -> Iterator[None]:

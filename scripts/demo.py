@@ -67,9 +67,9 @@ def speech_probability(model: str) -> float:
 
 def run_active(state_dir: Path) -> None:
     """Do what a runtime does: read its runtime checkpoint, load the active model, use it."""
-    checkpoint = RuntimeStateManager(state_dir).load_checkpoint()
-    assert checkpoint is not None, "the first publish wrote it"
-    active = checkpoint.metadata["active_model"]
+    stored = RuntimeStateManager(state_dir).load_checkpoint()
+    assert stored is not None, "the first publish wrote it"
+    active = stored.metadata["active_model"]
     probability = speech_probability(active["artifact_path"])
     print(
         f"\n  the runtime loads {active['model_id']} and hears speech with probability {probability:.4f}\n", flush=True

@@ -11,15 +11,15 @@ Exit statuses, all of them:
 | 3   | the journal is damaged or was rewound                                  |
 | 4   | outcome unknown: retry with the same `--id`                            |
 | 5   | recorded, but a derived file is behind: run `rebuild`                  |
-| 130 | interrupted (Ctrl-C) before anything changed                           |
+| 130 | interrupted (Ctrl-C) before anything was recorded                      |
 """
 
 from __future__ import annotations
 
-import signal
+from scripts import interrupts
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main() is ready to say what an interrupt meant
+    interrupts.let_kill()  # also while the rest is imported
 
 import sys
 from collections.abc import Sequence
@@ -87,49 +87,55 @@ def cli() -> None:
     """A local model registry whose history can be trusted."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one return for each status
+def main(argv: Sequence[str] | None = None) -> int:
     """
     Run one command and return its exit status; never exits.
 
     Args:
         argv: the words behind the program's name; those of this process by default.
     """
-    with output.logging_to_stderr():
-        try:
-            status = cli.main(None if argv is None else list(argv), prog_name="modelog", standalone_mode=False)
-            output.flush()
-            return int(status or STATUS_DONE)
-        except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message(), err=True)
-            return STATUS_REFUSED
-        except click.ClickException as error:
-            hint = (
-                f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
-            )
-            _log.error("%s%s", error.format_message(), hint)
-            return STATUS_REFUSED
-        except BrokenPipeError:
-            return STATUS_DONE
-        except ModelogError as error:
-            _log.error("%s", error)
-            return next(status for kind, status in STATUSES.items() if isinstance(error, kind))
-        except OSError as error:
-            _log.error("%s: %s", error.filename or "stdout", reason_of(error))
-            return STATUS_REFUSED
-        except (KeyboardInterrupt, click.Abort):
-            _log.error("interrupted: nothing changed")
-            return STATUS_INTERRUPTED
-        except Exception:
-            _log.exception("this is a bug: please report it")
-            return STATUS_BUG
+    words = None if argv is None else list(argv)
+    with interrupts.interruptible() as held, output.logging_to_stderr():
+        return _main(words, held)
+
+
+def _main(words: list[str] | None, held: interrupts.Interrupts) -> int:  # noqa: PLR0911 - one return for each status
+    streams = sys.stdout, sys.stderr
+    try:
+        status = cli.main(words, prog_name="modelog", standalone_mode=False, obj=held)
+        output.flush()
+        return int(status or STATUS_DONE)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return STATUS_REFUSED
+    except click.ClickException as error:
+        hint = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
+        _log.error("%s%s", error.format_message(), hint)
+        return STATUS_REFUSED
+    except (BrokenPipeError, SystemExit):  # the latter, and streams of its own, are what click makes of the former
+        sys.stdout, sys.stderr = streams
+        return STATUS_DONE
+    except ModelogError as error:
+        _log.error("%s", error)
+        return next(status for kind, status in STATUSES.items() if isinstance(error, kind))
+    except OSError as error:
+        output.abandon_streams()
+        _log.error("%s: %s", error.filename or "stdout", reason_of(error))
+        return STATUS_REFUSED
+    except (KeyboardInterrupt, click.Abort):
+        _log.error("interrupted: nothing was recorded")
+        return STATUS_INTERRUPTED
+    except Exception:
+        _log.exception("this is a bug: please report it")
+        return STATUS_BUG
 
 
 def run() -> int:
-    """Run `main` as a process of its own: with interrupts, and without a complaint about a reader that went away."""
+    """Run `main` as a process of its own: streams that are closed or fail late do not change what the status says."""
+    interrupts.let_kill()
     output.reserve_standard_streams()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     status = main()
-    output.abandon_broken_stdout()
+    output.abandon_streams()
     return status
 
 

@@ -8,14 +8,29 @@ from typing import Any, TypeVar
 
 import click
 
-from eventlog.locking import LOCK_TIMEOUT_SECONDS
+from eventlog.locking import LOCK_TIMEOUT_SECONDS, LOCK_TIMEOUT_SECONDS_MAX
 from projections import ModelRegistry, open_registry
 from scripts import output
+from scripts.interrupts import Interrupts
 
 REGISTRY_DIR = "var/models"
 STATE_DIR = "var/runtime"
 LEVELS = ("debug", "info", "warning", "error")
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def as_text(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Read what was typed as UTF-8 whatever the locale says; bytes that are not stay escapes and are refused later."""
+    if isinstance(value, tuple):
+        return tuple(as_text(ctx, param, item) for item in value)
+    return None if value is None else os.fsencode(value).decode("utf-8", "surrogateescape")
+
+
+def _as_seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    """Refuse what cannot be waited for; not-a-number compares as false."""
+    if not 0 <= value <= LOCK_TIMEOUT_SECONDS_MAX:
+        raise click.BadParameter(f"expected 0 to {LOCK_TIMEOUT_SECONDS_MAX} seconds, got {value!r}", ctx, param)
+    return value
 
 
 def _set_level(ctx: click.Context, param: click.Parameter, value: str) -> None:
@@ -69,37 +84,53 @@ def shown(function: _F) -> _F:
     return add(function)
 
 
+def waiting(function: _F) -> _F:
+    """Add what every verb takes that may have to wait for another process."""
+    add = click.option(
+        "--lock-timeout",
+        envvar="MODELOG_LOCK_TIMEOUT",
+        type=float,
+        callback=_as_seconds,
+        metavar="SECONDS",
+        default=LOCK_TIMEOUT_SECONDS,
+        show_default=True,
+        help="How long to wait for another writer.",
+    )
+    return add(function)
+
+
 def changing(function: _F) -> _F:
     """Add what every verb takes that appends an event."""
     for add in (
-        click.option(
-            "--lock-timeout",
-            envvar="MODELOG_LOCK_TIMEOUT",
-            type=click.FloatRange(min=0),
-            metavar="SECONDS",
-            default=LOCK_TIMEOUT_SECONDS,
-            show_default=True,
-            help="How long to wait for another writer.",
-        ),
+        waiting,
         click.option("--take-over", is_flag=True, help="Let a runtime that follows another journal follow this one."),
         click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing."),
         click.option("--expect-active", metavar="ID", help="Refuse unless this model (or 'none') is active."),
         click.option(
             "--id",
             "request_id",
+            callback=as_text,
             metavar="KEY",
             help="Repeating a request with the same KEY gives the same answer and records it once.",
         ),
-        click.option("--reason", help="Why; kept in the history."),
-        click.option("--actor", envvar="MODELOG_ACTOR", help="Who; kept in the history.  [default: user@host]"),
+        click.option("--reason", callback=as_text, help="Why; kept in the history."),
+        click.option(
+            "--actor", envvar="MODELOG_ACTOR", callback=as_text, help="Who; kept in the history.  [default: user@host]"
+        ),
     ):
         function = add(function)
     return function
 
 
 def open_for_change(registry_dir: str, state_dir: str | None, lock_timeout: float) -> ModelRegistry:
-    """Return the registry with its runtime attached."""
-    return open_registry(registry_dir, state_dir or STATE_DIR, lock_timeout_seconds=lock_timeout)
+    """Return the registry with its runtime attached; from the point of no return on, interrupts are held."""
+    interrupts = click.get_current_context().find_object(Interrupts)
+    return open_registry(
+        registry_dir,
+        state_dir or STATE_DIR,
+        lock_timeout_seconds=lock_timeout,
+        point_of_no_return=interrupts.hold if interrupts else lambda: None,
+    )
 
 
 def paired_state_dir(registry_dir: str, state_dir: str | None) -> str | None:

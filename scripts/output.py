@@ -117,21 +117,25 @@ def reserve_standard_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
-def abandon_broken_stdout() -> None:
-    """Keep the interpreter from complaining at exit about a reader that has gone."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def abandon_streams() -> None:
+    """Let what cannot be written any more go nowhere, so that no later flush fails or changes the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+                stream.flush()
 
 
 class _Escaping(logging.Formatter):
     """`warning: what happened`, on one line whatever the message holds; a traceback keeps its lines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{record.levelname.lower()}: {escape(record.getMessage())}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        lines = [f"{record.levelname.lower()}: {escape(record.getMessage())}"]
+        if record.exc_info:
+            lines += map(escape, self.formatException(record.exc_info).split("\n"))
+        return "\n".join(lines)
 
 
 @contextmanager
@@ -213,9 +217,8 @@ def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> int
         print_json(model.to_dict())
         flush()
     except OSError as error:
+        abandon_streams()
         _log.warning("%s is recorded, but stdout cannot be written: %s", model.model_id, reason_of(error))
-    except KeyboardInterrupt:
-        _log.warning("%s is recorded; interrupted while it was shown", model.model_id)
     if dry_run:
         _log.info("dry run: nothing was changed")
     if lag is not None:

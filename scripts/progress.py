@@ -31,5 +31,8 @@ def hashing() -> Iterator[Callable[[int, int], None]]:
             if bar is not None:
                 bar.update(done - shown)
                 shown = done
+                if done >= total:
+                    stack.close()
+                    bar, shown = None, 0
 
         yield progress

@@ -12,9 +12,10 @@ from scripts import options, output, progress
 
 @click.command()
 @click.option("--artifact", required=True, metavar="FILE", help="The model's file; hashed, not copied.")
-@click.option("--backend", required=True, help="What runs it, for example 'onnx'.")
+@click.option("--backend", required=True, callback=options.as_text, help="What runs it, for example 'onnx'.")
 @click.option(
     "--metadata",
+    callback=options.as_text,
     multiple=True,
     metavar="KEY=VALUE",
     help="About the data it was trained on; KEY:=JSON for numbers, lists and so on. May be repeated.",

@@ -6,22 +6,13 @@ from logging import getLogger
 
 import click
 
-from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from scripts import options
 
 _log = getLogger("modelog")
 
 
 @click.command()
-@click.option(
-    "--lock-timeout",
-    envvar="MODELOG_LOCK_TIMEOUT",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    default=LOCK_TIMEOUT_SECONDS,
-    show_default=True,
-    help="How long to wait for another writer.",
-)
+@options.waiting
 @options.common
 def command(registry_dir: str, state_dir: str | None, lock_timeout: float) -> None:
     """Write registry.json and the active model in the runtime checkpoint anew from the journal."""

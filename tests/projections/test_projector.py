@@ -1,0 +1,108 @@
+"""`Projector`: every projection is tried, what failed is told, and nothing is written of an empty journal."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventlog.engines import open_journal
+from eventlog.errors import RefusedError
+from eventlog.journal import Anchor, FoundAnchor
+from eventlog.replay import Replay
+from projections.projector import Projector
+
+
+class Recorder:
+    """A projection in memory that can be told to fail."""
+
+    def __init__(self, where, *, anchor=None, error=None, difference=None, binding=True):
+        self.where = where
+        self.binding = binding
+        self.written = []
+        self._anchor = anchor
+        self._error = error
+        self._difference = difference
+
+    def applied(self):
+        return self._anchor
+
+    def write(self, catalog, *, rebuild):
+        if self._error is not None:
+            raise self._error
+        self.written.append((catalog.size, rebuild))
+
+    def audit(self, catalog):
+        return self._difference
+
+
+@pytest.fixture
+def replay(place):
+    """A replay that has folded a journal of two entries."""
+    place.publish()
+    replay = Replay(open_journal(f"file:{place.models}"))
+    replay.catch_up()
+    return replay
+
+
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_each_is_written_on_the_same_catalog(replay, rebuild):
+    """The journal is folded once; every projection gets it, and the size is returned."""
+    recorders = [Recorder("a"), Recorder("b")]
+
+    size = Projector(replay, recorders).catch_up(rebuild=rebuild)
+
+    assert size == 2
+    assert [recorder.written for recorder in recorders] == [[(2, rebuild)]] * 2
+
+
+def test_only_what_is_folded_is_written(place, replay):
+    """What others append meanwhile is not read here: no file may remember more than was made sure of."""
+    recorder = Recorder("a")
+    place.publish("later")
+
+    size = Projector(replay, [recorder]).catch_up()
+
+    assert (size, recorder.written) == (2, [(2, False)])
+
+
+def test_one_that_fails_does_not_keep_the_others_back(replay):
+    """All are tried; then one error names every failure."""
+    failing = [Recorder("a", error=RefusedError("a: no")), Recorder("b", error=OSError(28, "No space left on device"))]
+    good = Recorder("c")
+
+    with pytest.raises(RefusedError) as caught:
+        Projector(replay, [*failing, good]).catch_up()
+
+    assert good.written == [(2, False)]
+    assert str(caught.value).lower() == "a: no; b: no space left on device"
+
+
+def test_a_bug_in_a_projection_is_not_hidden(replay):
+    """What is neither ours nor the system's goes through."""
+    with pytest.raises(ZeroDivisionError):
+        Projector(replay, [Recorder("a", error=ZeroDivisionError())]).catch_up()
+
+
+def test_empty_journal(place):
+    """There is nothing to derive: nothing is written, nothing differs."""
+    recorder = Recorder("a", difference="differs")
+    projector = Projector(Replay(open_journal(f"file:{place.models}")), [recorder])
+
+    assert projector.catch_up(rebuild=True) == 0
+    assert projector.audit() == []
+    assert recorder.written == []
+
+
+def test_anchors(replay):
+    """Of those that say something, with where they were found and whether they bind."""
+    anchor = Anchor("id", 1, "hash")
+
+    found = Projector(replay, [Recorder("a"), Recorder("b", anchor=anchor, binding=False)]).anchors()
+
+    assert found == [FoundAnchor("b", anchor, False)]
+
+
+def test_audit(replay):
+    """One line for each that differs."""
+    projector = Projector(replay, [Recorder("a"), Recorder("b", difference="b differs")])
+
+    assert projector.audit() == ["b differs"]

@@ -1,0 +1,37 @@
+"""`show`: one model and how it was published."""
+
+from __future__ import annotations
+
+SIX_AND_ACTIVE = ["model_id", "backend", "artifact_path", "sha256", "created_at", "dataset_metadata", "active"]
+HISTORY = ["position", "event_id", "actor", "reason", "displaced", "artifact_size_bytes"]
+
+
+def test_json(desk):
+    """The six attributes, whether it is active, and what the history says of its publication."""
+    first = desk.publish("a")
+    desk.publish("b", "--id", "key", "--actor", "ana", "--reason", "why", "--metadata", "rows:=7", data=b"1234")
+    model_id = desk.run("active", "--output", "json").json["model_id"]
+
+    result = desk.run("show", model_id, "--output", "json")
+
+    assert list(result.json) == SIX_AND_ACTIVE + HISTORY
+    wanted = {"position": 2, "event_id": "key", "actor": "ana", "reason": "why", "displaced": first["model_id"]}
+    assert {**result.json, **wanted, "artifact_size_bytes": 4, "active": True} == result.json
+    assert result.err == ""
+
+
+def test_fields_for_people(desk):
+    """One name and value a line, in words."""
+    model = desk.publish("a", "--metadata", "rows=1")
+
+    lines = dict(line.split(maxsplit=1) for line in desk.run("show", model["model_id"]).out.splitlines())
+
+    assert lines["model_id"] == model["model_id"]
+    assert (lines["active"], lines["displaced"], lines["dataset_metadata"]) == ("yes", "none", "rows=1")
+
+
+def test_empty_registry(desk, refused):
+    """There is no such model, and nothing is created."""
+    line = refused(*desk.argv("show", "20250101103000_abcd1234"))
+
+    assert "see list" in line
