@@ -46,7 +46,7 @@ def acquire(descriptor: int, where: str, *, timeout_seconds: float) -> None:
     pause = _PAUSE_SECONDS_MIN
     while not try_acquire(descriptor, where):
         if time.monotonic() >= deadline:
-            raise timed_out(where, holder_of(descriptor), timeout_seconds)
+            raise timed_out(where, holder_of(descriptor) or "another process", timeout_seconds)
         time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads waiters, guards nothing
         pause = min(pause * 1.5, _PAUSE_SECONDS_MAX)
 
@@ -70,10 +70,10 @@ def locked_directory(path: str, *, timeout_seconds: float) -> Iterator[None]:
             os.close(descriptor)
 
 
-def try_acquire(descriptor: int, where: str, *, shared: bool = False) -> bool:
+def try_acquire(descriptor: int, where: str) -> bool:
     """Take the lock if it is free and say whether it was. Raises RefusedError where the file system has no locks."""
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
@@ -83,11 +83,6 @@ def try_acquire(descriptor: int, where: str, *, shared: bool = False) -> bool:
     return True
 
 
-def release(descriptor: int) -> None:
-    """Give the lock back while the descriptor stays open."""
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
 def timed_out(where: str, holder: str, timeout_seconds: float) -> LockTimeoutError:
     """Return the error that says who holds the lock, how long we waited, and what to do."""
     return LockTimeoutError(
@@ -95,8 +90,8 @@ def timed_out(where: str, holder: str, timeout_seconds: float) -> LockTimeoutErr
     )
 
 
-def holder_of(descriptor: int) -> str:
-    """Name the process that holds the lock, from `/proc/locks`, or say that it is unknown."""
+def holder_of(descriptor: int) -> str | None:
+    """Name the process that holds the lock, from `/proc/locks`; None where nobody does that we can see."""
     status = os.fstat(descriptor)
     wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     try:
@@ -107,4 +102,4 @@ def holder_of(descriptor: int) -> str:
                     return f"process {fields[fields.index(wanted) - 1]}"
     except OSError:
         pass
-    return "another process"
+    return None

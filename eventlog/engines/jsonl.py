@@ -105,6 +105,8 @@ class JsonlJournal:
 
     def _lock(self) -> int:
         """Open and lock the journal, and make sure that the locked file is still the one with that name."""
+        if not os.path.lexists(self.where):
+            self._reader.acknowledged()  # a head without its journal is damage: leave it as it is
         with durable.refusing(self._directory):
             durable.create_directory(self._directory)
         with durable.refusing(self.where):

@@ -46,11 +46,14 @@ class JsonlReader:
     def read(self, start: int, stop: int | None) -> Iterator[bytes]:
         """Yield the verified acknowledged lines `[start, stop)`; at the end the head's own claim is checked."""
         with self._opened() as descriptor:
+            verified = self._marks.newest()
             head = self._acknowledged(descriptor)
+            if head.size < verified.size:
+                raise JournalDamagedError(
+                    f"{self._where}: expected at least {verified.size} entries, as before, got {head.size}: run verify"
+                )
             stop = head.size if stop is None else min(stop, head.size)
             mark = self._marks.before(start)
-            if mark.size > head.size:
-                raise JournalDamagedError(f"{self._where}: had {mark.size} entries, got {head.size}: run verify")
             if descriptor is not None:
                 for lines, next_mark in scan(descriptor, self._where, mark, head.end_bytes):
                     yield from lines[max(0, start - mark.size) : max(0, stop - mark.size)]
@@ -128,19 +131,16 @@ class JsonlReader:
 
     def _notice_leftover(self, descriptor: int, head: Head) -> None:
         """Bytes behind the head are somebody's append under way, unless the lock is free and they stay."""
-        if not locking.try_acquire(descriptor, self._where, shared=True):
+        if locking.holder_of(descriptor) is not None:
             return
-        try:
-            leftover = os.fstat(descriptor).st_size - head.end_bytes
-            if leftover > 0 and self.read_head().newest == head:
-                self.notices.append(
-                    Notice(
-                        f"{self._where}: {leftover} bytes at offset {head.end_bytes} were never acknowledged "
-                        "and are not shown: the next publish or rollback deals with them"
-                    )
+        leftover = os.fstat(descriptor).st_size - head.end_bytes
+        if leftover > 0 and self.read_head().newest == head:
+            self.notices.append(
+                Notice(
+                    f"{self._where}: {leftover} bytes at offset {head.end_bytes} were never acknowledged "
+                    "and are not shown: the next publish or rollback deals with them"
                 )
-        finally:
-            locking.release(descriptor)
+            )
 
     def _without_head(self, descriptor: int, size_bytes: int) -> Head:
         """Verify the whole file, because nothing says how much of it is acknowledged."""

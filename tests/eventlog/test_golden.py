@@ -1,0 +1,145 @@
+"""
+The golden journal: one of every event type, written once and committed. Later programs must read it and write the same.
+
+`MODELOG_REFRESH_GOLDEN=1 pytest tests/eventlog/test_golden.py` writes it anew. A difference that shows up then is a
+change of the format: it needs a new format version or a new event type, not a refreshed file.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import Clock, Randomness
+
+from eventlog import chain, codec, decisions
+from eventlog.artifacts import Artifact
+from eventlog.decisions import Decide, Terms
+from eventlog.engines import open_journal
+from eventlog.events import EVENT_TYPES
+from eventlog.journal import Anchor
+from eventlog.replay import Replay
+from eventlog.transaction import Transaction
+from eventlog.verify import verify
+from projections import ModelRegistry, verify_registry
+from projections.registry_json import RegistryJson
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "format1"
+REFRESH = os.environ.get("MODELOG_REFRESH_GOLDEN") == "1"
+FILES = ["journal.head", "journal.jsonl", "registry.json"]
+METADATA: dict[str, Any] = {
+    "rows": 1024,
+    "rate": 0.1,
+    "tiny": 5e-324,
+    "large": (1 << 64) - 1,
+    "negative": -(1 << 63),
+    "none": None,
+    "yes": True,
+    "text": 'ü€😀"\\\u2028\x7f\x00\n',
+    "nested": {"list": [1, [2.5, {}], []]},
+}
+
+
+def _write(directory: str) -> None:
+    """Write the golden files; every clock and every random byte is fixed, and no artifact is looked at."""
+    journal = open_journal(directory)
+    replay = Replay(journal)
+    transaction = Transaction(replay, Clock(), Randomness())
+
+    def run(decide: Decide, terms: Terms) -> None:
+        replay.catch_up()
+        transaction.run(decide, terms, lambda: None)
+
+    def publish(number: int, path: str, metadata: dict[str, Any], **terms: Any) -> None:
+        asked = Terms(actor="ana@trainer-3", request_id=f"publish-{number}", **terms)
+        artifact = Artifact(path, f"{number:x}" * 64, number * 1000, (0, 0, 0, 0, 0))
+        run(decisions.publish(asked, artifact, "onnx", metadata, lambda position: pytest.fail("no retry here")), asked)
+
+    def rollback(number: int, **terms: Any) -> None:
+        asked = Terms(actor="bob@ops-1", request_id=f"rollback-{number}", **terms)
+        find = lambda position: pytest.fail("no retry here")  # noqa: E731 - as short as its only use
+        run(decisions.rollback(asked, None, find, lambda catalog, target: catalog.model(target).sha256), asked)
+
+    publish(1, "/srv/models/first.onnx", {})
+    publish(2, "/srv/models/second.onnx", METADATA, reason='after "review"\u2028ü')
+    publish(3, os.fsdecode(b"/srv/models/\xff.onnx"), {"a b": "c"})
+    rollback(1)
+    Path(journal.where).write_bytes(Path(journal.where).read_bytes() + b'{"specversion":"1.0","sequ')
+    rollback(2, reason="too slow", took_over=Anchor("22222222-2222-4222-8222-222222222222", 7, "7" * 64))
+    publish(4, "/srv/models/first.onnx", {"rows": 2048}, took_over=Anchor("3" * 36, 1, "e" * 64))
+    RegistryJson(directory, lock_timeout_seconds=1.0).write(replay.catalog, rebuild=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _refreshed() -> None:
+    if REFRESH:
+        shutil.rmtree(GOLDEN, ignore_errors=True)
+        _write(str(GOLDEN))
+
+
+@pytest.fixture
+def entries() -> list[bytes]:
+    return (GOLDEN / "journal.jsonl").read_bytes().split(b"\n")[:-1]
+
+
+def test_it_is_intact() -> None:
+    """Read as any registry: nothing is damaged, and registry.json is what the journal says, byte for byte."""
+    report = verify_registry(GOLDEN, None)
+
+    assert (report.verdict, report.level, report.findings) == ("intact", "L1", [])
+
+
+def test_it_has_every_event_type(entries: list[bytes]) -> None:
+    """An event type that joins the vocabulary joins this journal, too."""
+    catalog = ModelRegistry(GOLDEN).catalog()
+
+    assert {f'"type":"{name}"' for name in EVENT_TYPES} <= {
+        part for entry in entries for part in entry.decode().split(",") if part.startswith('"type"')
+    }
+    assert catalog.size == len(entries)
+    assert len(catalog.published) == 4
+
+
+def test_each_entry_is_encoded_to_the_same_bytes(entries: list[bytes]) -> None:
+    """What this program writes is what was written then."""
+    journal_id = ModelRegistry(GOLDEN).catalog().journal_id
+    assert journal_id is not None
+    prev = chain.GENESIS
+
+    for position, entry in enumerate(entries):
+        event = codec.decode(entry, position, journal_id, "golden")
+        assert codec.encode(event, journal_id, prev) == entry
+        prev = chain.hash_of(entry)
+
+
+def test_all_values_come_back() -> None:
+    """Every kind of JSON value, odd text and odd paths are what was put in."""
+    models = ModelRegistry(GOLDEN).list_models()
+
+    assert models[2].dataset_metadata == METADATA
+    assert os.fsencode(models[1].artifact_path) == b"/srv/models/\xff.onnx"
+    assert models[1].to_dict()["artifact_path"] == "/srv/models/\\xff.onnx"
+
+
+def test_written_again_it_is_the_same(tmp_path: Path) -> None:
+    """The same requests at the same times give the same files, to the byte."""
+    _write(str(tmp_path))
+
+    for name in FILES:
+        assert (tmp_path / name).read_bytes() == (GOLDEN / name).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "quarantine").iterdir()) == sorted(
+        path.name for path in (GOLDEN / "quarantine").iterdir()
+    )
+
+
+def test_it_moves_to_another_engine_unchanged(entries: list[bytes]) -> None:
+    """Handed to the memory engine, the same bytes are a journal with the same hashes."""
+    memory = open_journal("memory:")
+
+    memory.append(entries, expected_size=0)
+
+    assert list(memory.read()) == entries
+    assert verify(Replay(memory), []).hash == chain.hash_of(entries[-1])

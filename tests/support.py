@@ -1,0 +1,221 @@
+"""What the tests share: a place with a registry in it, a clock and randomness that repeat, and entries made by hand."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from eventlog import chain, codec
+from eventlog.engines import jsonl_head
+from eventlog.engines.jsonl_head import Head
+from eventlog.errors import ModelogError
+from eventlog.events import Event
+from projections import ModelMetadata, ModelRegistry, RuntimeStateManager
+
+LONG = os.environ.get("MODELOG_TEST_LENGTH") == "long"
+"""Whether the sweeps leave nothing out; the default run takes samples where everything would take minutes."""
+
+START = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+class Clock:
+    """Starts at *time* and goes on by *step* at each look."""
+
+    def __init__(self, time: datetime = START, step: timedelta = timedelta(seconds=1)) -> None:
+        self.time = time
+        self.step = step
+
+    def __call__(self) -> datetime:
+        self.time += self.step
+        return self.time
+
+
+class Randomness:
+    """Bytes that differ at each call and are the same in each run."""
+
+    def __init__(self, seed: str = "") -> None:
+        self._seed = seed
+        self._calls = 0
+
+    def __call__(self, count: int) -> bytes:
+        self._calls += 1
+        return sha256(f"{self._seed}{self._calls}".encode()).digest()[:count]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A directory that holds a registry, a runtime's directory and artifacts."""
+
+    root: Path
+
+    @property
+    def registry_dir(self) -> Path:
+        return self.root / "m"
+
+    @property
+    def state_dir(self) -> Path:
+        return self.root / "s"
+
+    @property
+    def journal(self) -> Path:
+        return self.registry_dir / "journal.jsonl"
+
+    @property
+    def head(self) -> Path:
+        return self.registry_dir / "journal.head"
+
+    @property
+    def registry_json(self) -> Path:
+        return self.registry_dir / "registry.json"
+
+    @property
+    def state_json(self) -> Path:
+        return self.state_dir / "state.json"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.registry_dir / "quarantine"
+
+    def open(self, *, runtime: bool = True, **settings: Any) -> ModelRegistry:
+        """Return the registry, as a new process would open it."""
+        settings = {"lock_timeout_seconds": 5.0, **settings}
+        manager = RuntimeStateManager(self.state_dir, lock_timeout_seconds=5.0) if runtime else None
+        return ModelRegistry(self.registry_dir, manager, **settings)
+
+    def artifact(self, name: str = "a", data: bytes | None = None) -> Path:
+        """Write an artifact if it is not there, and return its path; by default its name is its content."""
+        path = self.root / name
+        if data is not None or not path.exists():
+            path.write_bytes(name.encode() if data is None else data)
+        return path
+
+    def publish(self, name: str = "a", *, registry: ModelRegistry | None = None, **terms: Any) -> ModelMetadata:
+        """Publish the artifact *name*."""
+        terms = {"backend": "b", "actor": "t", **terms}
+        return (registry or self.open()).publish_model(self.artifact(name), **terms)
+
+    def event(self, position: int) -> Event:
+        """Return the event at *position*, read as a new process would read it."""
+        registry = self.open()
+        registry.catalog()
+        return registry.read_event(position)
+
+    def lines(self) -> list[bytes]:
+        """Return the journal's lines, each with its newline."""
+        return self.journal.read_bytes().splitlines(keepends=True)
+
+    def ids(self) -> list[str]:
+        """Return the id of every acknowledged event, in order, read as a new process would read it."""
+        positions = self.open().catalog().positions
+        return sorted(positions, key=positions.__getitem__)
+
+    def files(self) -> dict[str, bytes]:
+        """Return the content of every file of the registry and the runtime, by relative path; directories as empty."""
+        found = {}
+        for top in (self.registry_dir, self.state_dir):
+            for path in [top, *top.rglob("*")] if top.exists() else ():
+                found[str(path.relative_to(self.root))] = path.read_bytes() if path.is_file() else b""
+        return found
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Make the registry and the runtime hold just *files*, as `files` returned them."""
+        for top in (self.registry_dir, self.state_dir):
+            shutil.rmtree(top, ignore_errors=True)
+        for name, data in files.items():
+            path = self.root / name
+            if not data and path.suffix == "":
+                path.mkdir(parents=True, exist_ok=True)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+
+    def set_head(self, first: Head, second: Head) -> None:
+        """Write both slots of the head."""
+        self.head.write_bytes(jsonl_head.format_slot(first) + jsonl_head.format_slot(second))
+
+
+@contextmanager
+def fast_place() -> Iterator[Place]:
+    """Give a place in memory where there is such a thing, for sweeps of many thousand steps."""
+    memory = "/dev/shm"
+    usable = os.access(memory, os.W_OK)
+    with tempfile.TemporaryDirectory(dir=memory if usable else None, prefix="modelog-test-") as name:
+        yield Place(Path(name).resolve())
+
+
+def fill(place: Place, size: int, *, clock: Clock | None = None) -> list[dict[str, bytes]]:
+    """
+    Let the registry write *size* events, and return what was on disk after each request.
+
+    Publishes, with a rollback as every fourth event. The result at index n has n entries; [0] and [1] are empty,
+    because the first publish writes two entries at once.
+    """
+    registry = place.open(now=clock or Clock(), random_bytes=Randomness())
+    history: list[dict[str, bytes]] = [{}, {}]
+    while len(history) <= size:
+        number = len(history) - 1
+        if number % 4 == 3:
+            registry.rollback(actor="t", request_id=f"r{number}")
+        else:
+            place.publish(f"a{number}", registry=registry, request_id=f"r{number}")
+        history.append(place.files())
+    return history
+
+
+def heads_of(lines: Sequence[bytes]) -> list[Head]:
+    """Return the head after each number of *lines* (with newlines), from none on."""
+    heads = [Head()]
+    for line in lines:
+        heads.append(Head(heads[-1].size + 1, heads[-1].end_bytes + len(line), chain.hash_of(line[:-1])))
+    return heads
+
+
+def entries(count: int, prev: str = chain.GENESIS, *, mark: str = "n") -> list[bytes]:
+    """Return *count* linked entries with a body that no registry would write; engines do not look at it."""
+    sealed: list[bytes] = []
+    for number in range(count):
+        sealed.append(chain.seal(b'{"%b":%d' % (mark.encode(), number), prev))
+        prev = chain.hash_of(sealed[-1])
+    return sealed
+
+
+def reseal(lines: Sequence[bytes], start: int = 0) -> list[bytes]:
+    """Return *lines* with every link and hash from *start* on computed anew, as a careful forger would."""
+    prev = chain.hash_of(lines[start - 1][:-1]) if start else chain.GENESIS
+    sealed = list(lines[:start])
+    for line in lines[start:]:
+        sealed.append(chain.seal(chain.body_of(line[:-1]), prev) + b"\n")
+        prev = chain.hash_of(sealed[-1][:-1])
+    return sealed
+
+
+def event_entry(event: Event, journal_id: str, prev: str = chain.GENESIS) -> bytes:
+    """Return *event* as an entry."""
+    return codec.encode(event, journal_id, prev)
+
+
+def outcome_of(action: Any) -> Exception | None:
+    """Return the project's error that *action* raises, or None; anything else is a bug and goes through."""
+    try:
+        action()
+    except ModelogError as error:
+        return error
+    return None
+
+
+def flip(path: Path, bit: int) -> None:
+    """Turn over one bit of a file, in place."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        old = os.pread(descriptor, 1, bit // 8)
+        os.pwrite(descriptor, bytes([old[0] ^ 1 << bit % 8]), bit // 8)
+    finally:
+        os.close(descriptor)
