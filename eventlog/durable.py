@@ -206,7 +206,7 @@ def replace_file(path: str, data: bytes) -> None:
     and permissions of a file that is replaced are kept (never writable by others).
 
     Trace: `unlink(.path.new)`, `create_file(.path.new)`, `rename(.path.new, path)`, `sync_directory`. Where there
-    was no such file, `sync_ancestors`, because the directory may be new too.
+    was no such file the directory may be new too: `sync_ancestors` before the rename.
     """
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{name}.new")
@@ -217,15 +217,14 @@ def replace_file(path: str, data: bytes) -> None:
     except FileNotFoundError:
         like = None
     create_file(temporary, data, like=like)
+    if like is None:
+        sync_ancestors(directory)
     try:
         os.rename(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
-    if like is None:
-        sync_ancestors(directory)
-    else:
-        sync_directory(directory)
+    sync_directory(directory)
 
 
 def remove_file(path: str) -> None:

@@ -37,8 +37,8 @@ class Projection(Protocol):
         """
         ...
 
-    def audit(self, catalog: Catalog) -> str | None:
-        """Return in one line how the file differs from *catalog*, or None. Reads only."""
+    def agrees(self, catalog: Catalog) -> bool:
+        """Say whether the file is what *catalog* gives. Raises RefusedError. Reads only."""
         ...
 
 
@@ -81,5 +81,12 @@ class Projector:
         """Return how the projections differ from the catalog as it is folded so far."""
         if self._replay.catalog.size == 0:
             return []
-        lines = [projection.audit(self._replay.catalog) for projection in self._projections]
-        return [line for line in lines if line is not None]
+        return [self._difference(item) for item in self._projections if not item.agrees(self._replay.catalog)]
+
+    def _difference(self, projection: Projection) -> str:
+        size, applied = self._replay.catalog.size, projection.applied()
+        if applied is None:
+            return f"{projection.where}: missing, or has nothing of the journal: run rebuild"
+        if applied.size != size:
+            return f"{projection.where}: expected {size} entries applied, got {applied.size}: run rebuild"
+        return f"{projection.where}: differs from what the journal says: run rebuild"

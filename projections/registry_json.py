@@ -74,18 +74,12 @@ class RegistryJson:
         with locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds):
             if is_due(self.applied(), catalog, rebuild=rebuild):
                 durable.replace_file(self.where, render(catalog))
+            else:
+                durable.sync_directory(self._directory)  # whoever wrote it may have died before it did
 
-    def audit(self, catalog: Catalog) -> str | None:
-        """Return how the file differs from *catalog*, or None."""
-        data = self._read()
-        if data == render(catalog):
-            return None
-        if data is None:
-            return f"{self.where}: missing: run rebuild"
-        anchor = self.applied()
-        if anchor is not None and anchor.size != catalog.size:
-            return f"{self.where}: expected {catalog.size} entries applied, got {anchor.size}: run rebuild"
-        return f"{self.where}: differs from what the journal says: run rebuild"
+    def agrees(self, catalog: Catalog) -> bool:
+        """Say whether the file's bytes are those of *catalog*."""
+        return self._read() == render(catalog)
 
     def _read(self) -> bytes | None:
         with durable.refusing(self.where):

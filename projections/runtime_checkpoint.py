@@ -63,22 +63,18 @@ class RuntimeCheckpointProjection:
                         f"got {anchor.journal_id}: check --state-dir, or publish with --take-over"
                     )
             elif not is_due(anchor, catalog, rebuild=rebuild):
+                durable.sync_directory(str(self._manager.root))  # whoever wrote it may have died before it did
                 return
             self._manager.put_active_model(value)
 
-    def audit(self, catalog: Catalog) -> str | None:
-        """Return how the active model differs from *catalog*, or None."""
+    def agrees(self, catalog: Catalog) -> bool:
+        """Say whether the active model is the value that *catalog* gives; the white space is the runtime's affair."""
         wanted = render(catalog)
         with durable.refusing(self.where):
             value = self._manager.active_model()
-        if wanted is None or (value is not None and msgspec.json.decode(value) == msgspec.json.decode(wanted)):
-            return None
-        if value is None:
-            return f"{self.where}: has no active model: run rebuild"
-        anchor = self.applied()
-        if anchor is not None and anchor.size != catalog.size:
-            return f"{self.where}: expected {catalog.size} entries applied, got {anchor.size}: run rebuild"
-        return f"{self.where}: its active model is not what the journal says: run rebuild"
+        if wanted is None:
+            return True
+        return value is not None and msgspec.json.decode(value) == msgspec.json.decode(wanted)
 
 
 def render(catalog: Catalog) -> bytes | None:

@@ -57,12 +57,12 @@ def test_replace_file_syncs_before_it_renames(tmp_path: Path, trace: list[str]) 
 
 
 def test_new_file_syncs_the_way_to_it(tmp_path: Path, trace: list[str]) -> None:
-    """Where there was no such file its directory may be new too: every name from the root on is made durable."""
+    """Where there was no such file its directory may be new too: every name from the root on is made durable first."""
     durable.replace_file(str(tmp_path / "f"), b"new")
 
-    behind = trace[trace.index("rename .f.new f") + 1 :]
-    assert behind[:3] == [f"open {tmp_path.resolve().name}", "fsync", "close"]
-    assert behind.count("fsync") == len(tmp_path.resolve().parts)
+    renamed = trace.index("rename .f.new f")
+    assert trace[:renamed].count("fsync") == 1 + len(tmp_path.resolve().parts), "the file, and each name to it"
+    assert trace[renamed + 1 :] == [f"open {tmp_path.name}", "fsync", "close"]
 
 
 def test_truncate_and_rename_are_durable(tmp_path: Path, trace: list[str]) -> None:

@@ -14,13 +14,13 @@ from projections.projector import Projector
 class Recorder:
     """A projection in memory that can be told to fail."""
 
-    def __init__(self, where, *, anchor=None, error=None, difference=None, binding=True):
+    def __init__(self, where, *, anchor=None, error=None, agrees=True, binding=True):
         self.where = where
         self.binding = binding
         self.written = []
         self._anchor = anchor
         self._error = error
-        self._difference = difference
+        self._agrees = agrees
 
     def applied(self):
         return self._anchor
@@ -30,8 +30,8 @@ class Recorder:
             raise self._error
         self.written.append((catalog.size, rebuild))
 
-    def audit(self, catalog):
-        return self._difference
+    def agrees(self, catalog):
+        return self._agrees
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_bug_in_a_projection_is_not_hidden(replay):
 
 def test_empty_journal(place):
     """There is nothing to derive: nothing is written, nothing differs."""
-    recorder = Recorder("a", difference="differs")
+    recorder = Recorder("a", agrees=False)
     projector = Projector(Replay(open_journal(f"file:{place.models}")), [recorder])
 
     assert projector.catch_up(rebuild=True) == 0
@@ -102,7 +102,20 @@ def test_anchors(replay):
 
 
 def test_audit(replay):
-    """One line for each that differs."""
-    projector = Projector(replay, [Recorder("a"), Recorder("b", difference="b differs")])
+    """One line for each that differs: it has nothing, is behind, or is wrong."""
+    now = replay.catalog.anchor()
+    behind = Anchor(now.journal_id, 1, now.hash)
+    projector = Projector(
+        replay,
+        [
+            Recorder("right", anchor=now),
+            Recorder("empty", agrees=False),
+            Recorder("late", anchor=behind, agrees=False),
+            Recorder("wrong", anchor=now, agrees=False),
+        ],
+    )
 
-    assert projector.audit() == ["b differs"]
+    lines = projector.audit()
+
+    assert [line.split(":")[0] for line in lines] == ["empty", "late", "wrong"]
+    assert "expected 2 entries applied, got 1" in lines[1]

@@ -1,0 +1,89 @@
+"""
+Every state in which a power cut may leave the disk, for each command, is held to the promises of `check_state`.
+
+By default writes are torn at a sample of places and processes killed at the moments that matter; with
+`MODELOG_TEST_LENGTH=long` in the environment at every byte and after every operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import get_args
+
+import pytest
+from check_state import ViolationError, check
+from scenarios import BUILDERS, Scenarios, Then, Trace
+from workshop import HEAD, JOURNAL, LONG, QUARANTINE, REGISTRY_JSON, STATE_JSON, Workshop
+
+STRIDE_BYTES = 1 if LONG else 32
+STATES_MIN = 5_000 if LONG else 200
+KILLED_STRIDE_BYTES = 16 if LONG else 512
+KILLED_STATES_MIN = 1_000 if LONG else 20
+
+Record = Callable[[str, object], None]
+
+
+def hold_to_promises(trace: Trace, stride: int, workshop: Workshop) -> tuple[int, list[str]]:
+    """Check every crash state of *trace*; return how many there were, and one line for each that breaks a promise."""
+    states = trace.states(stride)
+    broken = []
+    for state, count in states.items():
+        try:
+            check(dict(state), trace.expected(count), workshop)
+        except ViolationError as error:
+            broken.append(f"{trace.name}: after {count} operations, the last {trace.ops[count - 1]}: {error}")
+    return len(states), broken
+
+
+def report(what: str, count: int, broken: list[str], record_property: Record) -> None:
+    print(f"{what}: {count} distinct states, {len(broken)} of them break a promise")
+    record_property("distinct_states", count)
+    assert not broken, f"{what}: {len(broken)} of {count} states break a promise, the first ones:\n" + "\n".join(
+        broken[:3]
+    )
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_power_cut(name: str, scenarios: Scenarios, workshop: Workshop, record_property: Record) -> None:
+    """Whatever a power cut leaves of one command, the promises hold."""
+    trace = scenarios.get(name)
+
+    count, broken = hold_to_promises(trace, STRIDE_BYTES, workshop)
+
+    report(trace.name, count, broken, record_property)
+    assert count >= STATES_MIN
+
+
+@pytest.mark.parametrize("then", get_args(Then))
+@pytest.mark.parametrize("name", ["first", "second", "torn-tail"])
+def test_a_kill_and_then_a_power_cut(
+    name: str, then: Then, scenarios: Scenarios, workshop: Workshop, record_property: Record
+) -> None:
+    """What a killed process had not synced is still not durable when the next command has built on it."""
+    first = scenarios.get(name)
+    total, all_broken = 0, []
+
+    for moment in moments(first, then):
+        trace = scenarios.killed(first, moment, then)
+        count, broken = hold_to_promises(trace, KILLED_STRIDE_BYTES, workshop)
+        total += count
+        all_broken += broken
+
+    report(f"{first.name}, killed, then {then}", total, all_broken, record_property)
+    assert total >= KILLED_STATES_MIN
+
+
+def moments(trace: Trace, then: Then) -> list[int]:
+    """Return after how many operations a process is killed: where something that matters is not yet synced."""
+    written = max(count for count, op in enumerate(trace.ops, 1) if op.kind == "write" and op.path == HEAD)
+    if then == "rebuild":  # before that there may be nothing to rebuild from
+        return list(range(written, len(trace.ops))) if LONG else [written]
+    if LONG:
+        return list(range(1, len(trace.ops)))
+    return [
+        count
+        for count, op in enumerate(trace.ops, 1)
+        if (op.kind in ("write", "truncate") and op.path in (JOURNAL, HEAD))
+        or (op.kind == "mkdir" and op.path == QUARANTINE)
+        or (op.kind == "rename" and op.target in (HEAD, REGISTRY_JSON, STATE_JSON))
+    ]

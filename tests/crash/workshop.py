@@ -1,0 +1,113 @@
+"""Where traces are made and crash states are put on disk: three directories, in memory where there is such a thing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from strace_log import TRACED, Op, Tree, parse
+
+from projections import ModelRegistry, open_registry
+
+LONG = os.environ.get("MODELOG_TEST_LENGTH") == "long"
+"""Whether every byte and every moment is tried; the default run takes samples of both."""
+
+MODELS = "models"
+RUNTIME = "runtime"
+JOURNAL = f"{MODELS}/journal.jsonl"
+HEAD = f"{MODELS}/journal.head"
+QUARANTINE = f"{MODELS}/quarantine"
+REGISTRY_JSON = f"{MODELS}/registry.json"
+STATE_JSON = f"{RUNTIME}/state.json"
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_MEMORY = "/dev/shm"
+
+
+class Workshop:
+    """
+    A place with `disk/` for one registry and its runtime, and `artifacts/` beside it, which no crash touches.
+
+    Artifacts are named in the journal by absolute path, so they stay while the disk is put back and forth.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.disk = root / "disk"
+        self.disk.mkdir()
+        (root / "artifacts").mkdir()
+
+    def artifact(self, name: str) -> str:
+        """Return the path of an artifact whose content is its name."""
+        path = self._root / "artifacts" / name
+        if not path.exists():
+            path.write_text(name)
+        return str(path)
+
+    @property
+    def models(self) -> Path:
+        return self.disk / MODELS
+
+    @property
+    def runtime(self) -> Path:
+        return self.disk / RUNTIME
+
+    def open(self) -> ModelRegistry:
+        """Return the registry on the disk, as a new process would open it, with its runtime attached."""
+        return open_registry(self.models, self.runtime, lock_timeout_seconds=5.0)
+
+    def put(self, tree: Mapping[str, bytes | None]) -> None:
+        """Make the disk hold just *tree*."""
+        shutil.rmtree(self.disk)
+        self.disk.mkdir()
+        for path, data in sorted(tree.items()):
+            if data is None:
+                (self.disk / path).mkdir()
+            else:
+                (self.disk / path).write_bytes(data)
+
+    def tree(self) -> Tree:
+        """Return what the disk holds."""
+        found: Tree = {}
+        for directory, names, files in os.walk(self.disk):
+            for name in names:
+                found[os.path.relpath(os.path.join(directory, name), self.disk)] = None
+            for name in files:
+                path = os.path.join(directory, name)
+                with open(path, "rb") as file:
+                    found[os.path.relpath(path, self.disk)] = file.read()
+        return found
+
+    def trace(self, verb: str, *words: str) -> list[Op]:
+        """Run a command on the disk in a process of its own, which must succeed, and return what it did."""
+        start = self.tree()
+        log = self._root / "strace.log"
+        calls = ",".join(f"?{call}" for call in TRACED.split(","))
+        argv = ["strace", "-f", "--seccomp-bpf", "-xx", "-s", "16777216", "-y", "-o", str(log), "-e", f"trace={calls}"]
+        argv += [sys.executable, "-B", "-m", "scripts.manage_models", verb]
+        argv += ["--registry-dir", str(self.models), "--state-dir", str(self.runtime), *words]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("MODELOG_", "COV_"))}
+        done = subprocess.run(
+            argv,
+            cwd=_REPOSITORY,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{verb}: exit {done.returncode}: {done.stderr.decode(errors='replace')}"
+        return parse(log.read_text("ascii"), str(self.disk), str(_REPOSITORY), start)
+
+
+@contextmanager
+def open_workshop() -> Iterator[Workshop]:
+    """Give a workshop that is removed afterwards."""
+    usable = os.access(_MEMORY, os.W_OK)
+    with tempfile.TemporaryDirectory(dir=_MEMORY if usable else None, prefix="modelog-crash-") as name:
+        yield Workshop(Path(name).resolve())
