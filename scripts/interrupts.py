@@ -1,8 +1,9 @@
 """
 What Ctrl-C means to a command: a refusal as long as nothing was handed to the disk, and patience afterwards.
 
-Until `hold` an interrupt raises `KeyboardInterrupt`, and nothing was recorded. From `hold` on, for the few milliseconds
-until the command has told what it recorded, it is ignored. So a status never contradicts the journal.
+While a command is `armed` and not yet at `hold`, an interrupt raises `KeyboardInterrupt`, and nothing was recorded. From
+`hold` on, for the few milliseconds until the command has told what it recorded, it is only noted; so it is while the
+command is set up and wound up. So a status never contradicts the journal.
 """
 
 from __future__ import annotations
@@ -15,18 +16,37 @@ from types import FrameType
 
 
 class Interrupts:
-    """The interrupts of one command."""
+    """
+    The interrupts of one command.
+
+    Attributes:
+        held: whether the point of no return is behind us.
+    """
 
     def __init__(self) -> None:
         self.held = False
+        self._armed = False
+        self._noted = False
 
     def hold(self) -> None:
-        """Ignore interrupts from now on."""
+        """Only note interrupts from now on."""
         self.held = True
+
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        """Let interrupts, also one that was noted before, end the block."""
+        try:
+            self._armed = True
+            if self._noted:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._armed = False
 
     def handle(self, _signal: int, _frame: FrameType | None) -> None:
         """Be the signal's handler."""
-        if not self.held:
+        self._noted = True
+        if self._armed and not self.held:
             raise KeyboardInterrupt
 
 

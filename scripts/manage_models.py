@@ -102,8 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(words: list[str] | None, held: interrupts.Interrupts) -> int:  # noqa: PLR0911 - one return for each status
     streams = sys.stdout, sys.stderr
     try:
-        status = cli.main(words, prog_name="modelog", standalone_mode=False, obj=held)
-        output.flush()
+        with held.armed():
+            status = cli.main(words, prog_name="modelog", standalone_mode=False, obj=held)
+            output.flush()
         return int(status or STATUS_DONE)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)

@@ -58,8 +58,8 @@ def test_order_of_an_append(tmp_path: Path, trace: list[str]) -> None:
     append = ["pwrite journal.jsonl", "fdatasync journal.jsonl", "pwrite journal.head", "fdatasync journal.head"]
     assert trace == append
     assert first[-4:] == append
-    creation = ["pwrite .journal.head.new", "fsync .journal.head.new", "rename journal.head", "fsync m"]
-    assert [call for call in first if call in creation][:4] == creation
+    creation = ["pwrite .journal.head.new", "fsync .journal.head.new", "fsync m", "rename journal.head", "fsync m"]
+    assert [call for call in first if call in creation][:5] == creation
     assert f"fsync {tmp_path.resolve().name}" in first[:-4]
 
 
