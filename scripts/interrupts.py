@@ -1,9 +1,9 @@
 """
 What Ctrl-C means to a command: a refusal as long as nothing was handed to the disk, and patience afterwards.
 
-While a command is `armed` and not yet at `hold`, an interrupt raises `KeyboardInterrupt`, and nothing was recorded. From
-`hold` on, for the few milliseconds until the command has told what it recorded, it is only noted; so it is while the
-command is set up and wound up. So a status never contradicts the journal.
+While a command is `armed` and not yet at `hold`, an interrupt raises `KeyboardInterrupt`, and nothing was recorded.
+From `hold` on, for the few milliseconds until the command has told what it recorded, it is only noted; so it is while
+the command is set up and wound up. So a status never contradicts the journal.
 """
 
 from __future__ import annotations
