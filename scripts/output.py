@@ -17,7 +17,7 @@ from typing import Any
 import click
 import msgspec
 
-from eventlog.catalog import Catalog, ModelMetadata
+from eventlog.catalog import ACTIVE, Catalog, ModelMetadata
 from eventlog.errors import ProjectionLagError, reason_of
 from eventlog.events import ModelPublished
 
@@ -178,7 +178,7 @@ def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
     """Print a model with who published it, when and why, and what it displaced."""
     event = catalog.published[model_id]
     assert isinstance(event.data, ModelPublished), "only these are in `published`"
-    history = {
+    history: dict[str, Any] = {
         "position": event.position,
         "event_id": event.id,
         "actor": event.actor,
@@ -186,6 +186,10 @@ def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
         "displaced": event.data.displaced,
         "artifact_size_bytes": event.data.artifact_size_bytes,
     }
+    activation = catalog.active[ACTIVE]
+    is_active = activation.model_id == model_id
+    history["activated_at"] = msgspec.to_builtins(activation.time) if is_active else None
+    history["activated_by_position"] = activation.position if is_active else None
     fields = {**as_dict(catalog, model_id), **history}
     if output_format == "json":
         print_json(fields)

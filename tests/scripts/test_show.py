@@ -4,6 +4,7 @@ from __future__ import annotations
 
 SIX_AND_ACTIVE = ["model_id", "backend", "artifact_path", "sha256", "created_at", "dataset_metadata", "active"]
 HISTORY = ["position", "event_id", "actor", "reason", "displaced", "artifact_size_bytes"]
+ACTIVATION = ["activated_at", "activated_by_position"]
 
 
 def test_json(desk):
@@ -14,10 +15,23 @@ def test_json(desk):
 
     result = desk.run("show", model_id, "--output", "json")
 
-    assert list(result.json) == SIX_AND_ACTIVE + HISTORY
+    assert list(result.json) == SIX_AND_ACTIVE + HISTORY + ACTIVATION
     wanted = {"position": 2, "event_id": "key", "actor": "ana", "reason": "why", "displaced": first["model_id"]}
     assert {**result.json, **wanted, "artifact_size_bytes": 4, "active": True} == result.json
+    assert (result.json["activated_at"], result.json["activated_by_position"]) == (result.json["created_at"], 2)
     assert result.err == ""
+
+
+def test_activation(desk):
+    """The active model says since when and by which event it is active, any other has null there."""
+    first = desk.publish("a")
+    second = desk.publish("b")
+    desk.run("rollback")
+
+    shown = [desk.run("show", model["model_id"], "--output", "json").json for model in (first, second)]
+
+    assert [model["activated_by_position"] for model in shown] == [3, None]
+    assert shown[0]["activated_at"] > shown[0]["created_at"]
 
 
 def test_fields_for_people(desk):
