@@ -2,7 +2,7 @@
 An artifact's bytes → its SHA-256, sure that the file did not change meanwhile; and the ids of models.
 
 A file counts as unchanged while device, inode, size, mtime and ctime are the same; a change within one tick of the file
-system's clock (some milliseconds) that keeps the size cannot be seen this way.
+system's clock (some milliseconds) that keeps the size cannot be seen this way, nor one through a writable memory map.
 """
 
 from __future__ import annotations

@@ -61,11 +61,13 @@ class ModelMetadata(Struct, frozen=True):
 
 
 class Activation(Struct, frozen=True):
-    """That a model became active: at which position, when, and which one it displaced."""
+    """That a model became active: by which event, when, by whom, why, and which one it displaced."""
 
     model_id: str
     position: int
     time: datetime
+    actor: str
+    reason: str | None
     displaced: str | None
 
 
@@ -82,7 +84,8 @@ class Catalog:
 
         positions: the position of each event, by event id.
 
-        taken_over: ids of other journals whose runtime checkpoint this one took over.
+        taken_over: how far a runtime checkpoint had followed another journal when this one took it over, by that
+            journal's id.
 
         latest_time: the latest time of any event, or None.
 
@@ -97,7 +100,7 @@ class Catalog:
         self.published: dict[str, Event] = {}
         self.active: dict[str, Activation] = {}
         self.positions: dict[str, int] = {}
-        self.taken_over: set[str] = set()
+        self.taken_over: dict[str, int] = {}
         self.latest_time: datetime | None = None
         self.backward: list[int] = []
 
@@ -131,6 +134,10 @@ class Catalog:
         """Return what another file should remember of this journal; None before the first entry."""
         return None if self.journal_id is None else Anchor(self.journal_id, self.size, self.hash)
 
+    def covers(self, anchor: Anchor) -> bool:
+        """Say whether *anchor*, of another journal, is no further than what was taken over from it."""
+        return anchor.size <= self.taken_over.get(anchor.journal_id, -1)
+
     def active_id(self) -> str | None:
         """Return the id of the active model, or None."""
         activation = self.active.get(ACTIVE)
@@ -150,7 +157,7 @@ class Catalog:
             raise self._impossible(event, "the path's bytes in hex", f"{data.artifact_path_hex}") from None
         if model_id in self.published:
             raise self._impossible(event, "a new model id", f"{model_id} again")
-        self._activate(event, model_id, data.displaced)
+        self._activate(event, model_id, data)
         self.published[model_id] = event
         self._take_over(data.took_over)
 
@@ -158,17 +165,17 @@ class Catalog:
         model_id = event.subject or ""
         if model_id not in self.published:
             raise self._impossible(event, "a published model", model_id)
-        self._activate(event, model_id, data.displaced)
+        self._activate(event, model_id, data)
         self._take_over(data.took_over)
 
-    def _activate(self, event: Event, model_id: str, displaced: str | None) -> None:
-        if displaced != self.active_id():
-            raise self._impossible(event, f"{self.active_id()} as displaced model", f"{displaced}")
-        self.active[ACTIVE] = Activation(model_id, event.position, event.time, displaced)
+    def _activate(self, event: Event, model_id: str, data: ModelPublished | ModelRolledBack) -> None:
+        if data.displaced != self.active_id():
+            raise self._impossible(event, f"{self.active_id()} as displaced model", f"{data.displaced}")
+        self.active[ACTIVE] = Activation(model_id, event.position, event.time, event.actor, data.reason, data.displaced)
 
     def _take_over(self, anchor: Anchor | None) -> None:
         if anchor is not None:
-            self.taken_over.add(anchor.journal_id)
+            self.taken_over[anchor.journal_id] = anchor.size
 
     def _impossible(self, event: Event, expected: str, got: str) -> JournalDamagedError:
         return JournalDamagedError(

@@ -45,7 +45,9 @@ def parse_pair(text: str) -> tuple[str, Any]:
     try:
         return key, msgspec.json.decode(value)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise RefusedError(f"--metadata: expected JSON behind {key[:80]}:=, got {value[:80]!r}: {error}") from error
+        raise RefusedError(
+            f"--metadata: expected JSON behind {key[:80]}:=, got {value[:80]!r}: {error}: for text leave out the colon"
+        ) from error
 
 
 def parse_pairs(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -89,7 +91,6 @@ def _key(key: Any, where: str) -> str:
 
 def _text(text: str, where: str) -> str:
     try:
-        text.encode()
+        return text.encode().decode()  # plain text, also of a member of a text enumeration
     except UnicodeEncodeError:
-        raise RefusedError(f"{where}: expected text that is UTF-8, got {text!r}") from None
-    return str(text)
+        raise RefusedError(f"{where}: expected text that is UTF-8, got {text!r:.200}") from None

@@ -128,5 +128,5 @@ class Event(Struct, frozen=True):
 def check_model_id(model_id: str) -> str:
     """Return *model_id*, or raise `RefusedError` unless it looks like one; done before an id touches anything else."""
     if not MODEL_ID.fullmatch(model_id):
-        raise RefusedError(f"model id: expected YYYYMMDDHHMMSS_xxxxxxxx as in list, got {model_id!r:.80}")
+        raise RefusedError(f"model id: expected YYYYMMDDHHMMSS_xxxxxxxx, whole and as in list, got {model_id!r:.80}")
     return model_id

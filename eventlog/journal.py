@@ -61,10 +61,13 @@ class Notice(Struct, frozen=True):
 
     Attributes:
         extent_unknown: nothing beside the entries themselves says how many there were.
+
+        blocks_writing: a writer refuses until a person has dealt with it.
     """
 
     what: str
     extent_unknown: bool = False
+    blocks_writing: bool = False
 
 
 class DiscardedTail(Struct, frozen=True):

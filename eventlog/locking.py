@@ -66,8 +66,7 @@ def locked_directory(path: str, *, timeout_seconds: float) -> Iterator[None]:
         acquire(descriptor, path, timeout_seconds=timeout_seconds)
         yield
     finally:
-        with suppress(OSError):
-            os.close(descriptor)
+        release(descriptor)
 
 
 def try_acquire(descriptor: int, where: str) -> bool:
@@ -81,6 +80,14 @@ def try_acquire(descriptor: int, where: str) -> bool:
             return False
         raise RefusedError(f"{where}: cannot be locked: {reason_of(error)}") from error
     return True
+
+
+def release(descriptor: int) -> None:
+    """Unlock and close, also where a forked child still has a copy of the descriptor. Never raises OSError."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def timed_out(where: str, holder: str, timeout_seconds: float) -> LockTimeoutError:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from itertools import islice
 from logging import getLogger
 
 from eventlog import codec
 from eventlog.catalog import Catalog, ModelMetadata
 from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
 from eventlog.events import Event
-from eventlog.journal import FoundAnchor, Subscriber
+from eventlog.journal import FoundAnchor, Journal, Subscriber
 from eventlog.replay import Replay
 
 _log = getLogger("modelog")
@@ -40,14 +41,16 @@ class RegistryQueries:
 
             RefusedError: the journal cannot be read.
         """
-        catalog = self.catalog()
-        return [catalog.model(model_id) for model_id in reversed(catalog.published)]
+        with self._threads:
+            catalog = self.catalog()
+            return [catalog.model(model_id) for model_id in reversed(catalog.published)]
 
     def get_active_model(self) -> ModelMetadata | None:
         """Return the model that is active, or None before the first publish. Raises as `list_models`."""
-        catalog = self.catalog()
-        model_id = catalog.active_id()
-        return None if model_id is None else catalog.model(model_id)
+        with self._threads:
+            catalog = self.catalog()
+            model_id = catalog.active_id()
+            return None if model_id is None else catalog.model(model_id)
 
     def catalog(self) -> Catalog:
         """Return the state after all acknowledged events, checked against the anchors. Raises as `list_models`."""
@@ -57,8 +60,7 @@ class RegistryQueries:
             for item in self._replay.check_anchors(found):
                 if catalog.size == 0:
                     raise self._replay.lost(item)
-                if item.anchor.journal_id not in catalog.taken_over:
-                    _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
+                _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
             return catalog
 
     def verified_prefix(self) -> tuple[Catalog, ModelogError | None]:
@@ -76,7 +78,7 @@ class RegistryQueries:
         except JournalDamagedError as error:
             problem = error
         try:
-            for entry in journal.salvage():
+            for entry in islice(journal.salvage(), _acknowledged_size(journal)):
                 catalog.apply(entry)
         except ModelogError as error:
             problem = problem or error
@@ -93,3 +95,11 @@ class RegistryQueries:
 
     def _anchors(self) -> list[FoundAnchor]:
         return [item for subscriber in self._subscribers for item in subscriber.anchors()]
+
+
+def _acknowledged_size(journal: Journal) -> int | None:
+    """Return how many entries a head that can be read acknowledges, or None."""
+    try:
+        return journal.tail().size
+    except ModelogError:
+        return None

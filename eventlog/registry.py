@@ -18,10 +18,10 @@ from msgspec.structs import replace
 
 from eventlog import artifacts, decisions, identity
 from eventlog import dataset_metadata as metadata_rules
-from eventlog.catalog import ACTIVE, Catalog, ModelMetadata, model_of
+from eventlog.catalog import Catalog, ModelMetadata, model_of
 from eventlog.decisions import Decide, Decision, Terms
 from eventlog.errors import ModelogError, ProjectionLagError, RefusedError
-from eventlog.events import ModelPublished, check_model_id
+from eventlog.events import ModelPublished, ModelRolledBack, check_model_id
 from eventlog.journal import FoundAnchor, Subscriber
 from eventlog.queries import RegistryQueries
 from eventlog.replay import Replay
@@ -155,6 +155,8 @@ class ModelRegistry(RegistryQueries):
                 hashed[target] = artifacts.hash_artifact(model.artifact_path, progress)
             found = hashed[target]
             found.check_unchanged()
+            if os.path.realpath(model.artifact_path) != found.path:
+                raise RefusedError(f"artifact {model.artifact_path}: leads elsewhere since it was hashed: try again")
             if found.sha256 != model.sha256:
                 raise RefusedError(
                     f"artifact {found.path}: expected sha256 {model.sha256} of {target}, got {found.sha256}: "
@@ -215,41 +217,44 @@ class ModelRegistry(RegistryQueries):
             decide = prepare(terms)
             now = self._now()
             decision = decide(catalog, now)
+            if decision.data is None and terms.took_over is not None:
+                raise RefusedError("--take-over: expected a request that records something: publish with --take-over")
             self._transaction.rehearse(decision, terms, now)
             last_look()
             if dry_run:
+                self._say(decision, "would be recorded")
                 return _preview(decision, catalog, now)
             if decision.data is not None:
                 decision = self._transaction.run(decide, terms, last_look)
             if decision.data is None:
                 self._replay.journal.confirm()
-            self._say(decision)
+            self._say(decision, "recorded")
             model = catalog.model(decision.model_id)
             self._tell_subscribers(model)
             return model
 
     def _admit(self, foreign: list[FoundAnchor], terms: Terms, take_over: bool) -> Terms:
         """Refuse a runtime checkpoint that follows another journal, or note in the terms that it is taken over."""
-        foreign = [item for item in foreign if item.anchor.journal_id not in self._replay.catalog.taken_over]
+        foreign = [item for item in foreign if not self._replay.catalog.covers(item.anchor)]
         if not foreign:
             return terms
         if not take_over:
-            item, mine = foreign[0], self._replay.catalog.journal_id or "a new journal"
+            item, mine = foreign[0], self._replay.catalog.journal_id
+            here = f"journal {mine}" if mine else "none: there is no journal here, restore it from a copy if it is lost"
             raise RefusedError(
-                f"{item.where}: expected a runtime checkpoint that follows {mine}, got one that follows journal "
-                f"{item.anchor.journal_id}: check --registry-dir and --state-dir, or pass --take-over"
+                f"{item.where}: follows journal {item.anchor.journal_id}, expected {here}: "
+                "check --registry-dir and --state-dir, or pass --take-over"
             )
         return replace(terms, took_over=foreign[0].anchor)
 
-    def _say(self, decision: Decision) -> None:
-        model_id, catalog = decision.model_id, self._replay.catalog
+    def _say(self, decision: Decision, done: str) -> None:
+        model_id = decision.model_id
         if decision.position is not None:
             _log.info("%s: was recorded at position %d already", model_id, decision.position)
-        elif decision.data is None:
-            _log.info("%s: is active already: nothing was recorded", model_id)
+        elif isinstance(decision.data, (ModelPublished, ModelRolledBack)):
+            _log.info("%s: %s as active, in place of %s", model_id, done, decision.data.displaced or "no model")
         else:
-            displaced = catalog.active[ACTIVE].displaced or "no model"
-            _log.info("%s: active, recorded at position %d, in place of %s", model_id, catalog.size - 1, displaced)
+            _log.info("%s: is active already: nothing was recorded", model_id)
 
     def _tell_subscribers(self, model: ModelMetadata | None, *, rebuild: bool = False) -> None:
         """Bring every subscriber up to date; try all, then report those that could not."""
@@ -261,7 +266,11 @@ class ModelRegistry(RegistryQueries):
             except (ModelogError, OSError) as error:
                 failures.append(str(error))
         if failures:
-            raise ProjectionLagError(f"recorded, but behind: {'; '.join(failures)}: run rebuild", model=model)
+            reasons = "; ".join(failures)
+            what = f"not rebuilt: {reasons}"
+            if not rebuild:
+                what = f"recorded, but a derived file is behind: {reasons}: mend that, then run rebuild"
+            raise ProjectionLagError(what, model=model)
 
 
 def _preview(decision: Decision, catalog: Catalog, now: datetime) -> ModelMetadata:

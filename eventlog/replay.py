@@ -6,22 +6,30 @@ One `Replay` is shared by the registry and the projections, so that each entry i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from logging import getLogger
 
 from eventlog import chain
 from eventlog.catalog import Catalog
-from eventlog.errors import JournalDamagedError
+from eventlog.errors import JournalDamagedError, ModelogError
 from eventlog.journal import FoundAnchor, Journal
 
 _log = getLogger("modelog")
 
 
 class Replay:
-    """Reads a journal into a catalog; the first time from zero, later from where it stopped."""
+    """
+    Reads a journal into a catalog; the first time from zero, later from where it stopped.
 
-    def __init__(self, journal: Journal) -> None:
+    Args:
+        journal: to read.
+
+        tell: called once with each notice of a reading.
+    """
+
+    def __init__(self, journal: Journal, *, tell: Callable[[str], object] = _log.warning) -> None:
         self.journal = journal
+        self._tell = tell
         self.catalog = Catalog(journal.where)
         self._told: set[str] = set()
 
@@ -35,12 +43,25 @@ class Replay:
             RefusedError: the journal cannot be read.
         """
         catalog = self.catalog
-        for entry in self.journal.read(catalog.size, stop):
-            catalog.apply(entry)
+        try:
+            entries = self.journal.read(max(0, catalog.size - 1), stop)
+            if catalog.size and chain.hash_of(next(entries, b"")) != catalog.hash:
+                raise JournalDamagedError(
+                    f"{self.journal.where}: expected the entry {catalog.size - 1} that was read before, got another "
+                    "or none: the journal was rewound or replaced: open the registry anew",
+                    position=catalog.size - 1,
+                )
+            for entry in entries:
+                catalog.apply(entry)
+        except ModelogError:
+            raise
+        except BaseException:  # an interrupt may have left an event half applied
+            self.catalog = Catalog(self.journal.where)
+            raise
         for notice in self.journal.notices():
             if notice.what not in self._told:
                 self._told.add(notice.what)
-                _log.warning("%s", notice.what)
+                self._tell(notice.what)
         return catalog
 
     def check_anchors(self, found: Iterable[FoundAnchor]) -> list[FoundAnchor]:

@@ -18,6 +18,7 @@ from eventlog.journal import DiscardedTail
 from eventlog.replay import Replay
 
 _ATTEMPTS_MAX = 100
+RECOVERY_ID_START = "recovered-"
 _log = getLogger("modelog")
 
 
@@ -103,7 +104,7 @@ class Transaction:
             created = JournalCreated(identity.new_uuid(self._random_bytes), FORMAT_VERSION)
             add(identity.new_uuid(self._random_bytes), None, created)
         for tail in discarded:
-            event_id = f"recovered-{tail.offset_bytes}-{tail.sha256[:16]}"
+            event_id = f"{RECOVERY_ID_START}{tail.offset_bytes}-{tail.sha256[:16]}"
             if event_id not in catalog.positions:
                 recovered = JournalRecovered(tail.offset_bytes, tail.size_bytes, tail.sha256, tail.reason, tail.kept_as)
                 add(event_id, None, recovered)

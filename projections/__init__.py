@@ -74,7 +74,10 @@ def verify_registry(
     registry_dir: str | os.PathLike[str] = "var/models", state_dir: str | os.PathLike[str] | None = "var/runtime"
 ) -> Report:
     """Audit a registry from its first byte, and its projections; see `eventlog.verify`. Reads only."""
-    replay, projector = _wire(registry_dir, _manager(state_dir, LOCK_TIMEOUT_SECONDS), LOCK_TIMEOUT_SECONDS)
+    manager = _manager(state_dir, LOCK_TIMEOUT_SECONDS)
+    replay, projector = _wire(
+        registry_dir, manager, LOCK_TIMEOUT_SECONDS, tell=lambda _notice: None
+    )  # the report tells
     return _verify(replay, [projector])
 
 
@@ -83,10 +86,10 @@ def _manager(state_dir: str | os.PathLike[str] | None, lock_timeout_seconds: flo
 
 
 def _wire(
-    root: str | os.PathLike[str], manager: RuntimeStateManager | None, lock_timeout_seconds: float
+    root: str | os.PathLike[str], manager: RuntimeStateManager | None, lock_timeout_seconds: float, **settings: Any
 ) -> tuple[Replay, Projector]:
     directory = durable.checked_path(root, "registry directory")
-    replay = Replay(open_journal(f"file:{directory}", lock_timeout_seconds=lock_timeout_seconds))
+    replay = Replay(open_journal(f"file:{directory}", lock_timeout_seconds=lock_timeout_seconds), **settings)
     projections: list[Projection] = [RegistryJson(directory, lock_timeout_seconds=lock_timeout_seconds)]
     if manager is not None:
         projections.append(RuntimeCheckpointProjection(manager))

@@ -70,9 +70,11 @@ class Projector:
         for projection in self._projections if catalog.size else ():
             try:
                 projection.write(catalog, rebuild=rebuild)
-            except (ModelogError, OSError) as error:
-                reason = str(error) if isinstance(error, ModelogError) else f"{projection.where}: {reason_of(error)}"
-                failures.append(reason)
+            except ModelogError as error:
+                failures.append(str(error))
+            except (OSError, MemoryError) as error:
+                reason = reason_of(error) if isinstance(error, OSError) else "out of memory"
+                failures.append(f"{projection.where}: {reason}")
         if failures:
             raise RefusedError("; ".join(failures))
         return catalog.size

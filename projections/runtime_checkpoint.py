@@ -57,7 +57,7 @@ class RuntimeCheckpointProjection:
         with self._manager.locked():
             anchor = self.applied()
             if anchor is not None and anchor.journal_id != catalog.journal_id:
-                if anchor.journal_id not in catalog.taken_over:
+                if not catalog.covers(anchor):
                     raise RefusedError(
                         f"{self.where}: expected one that follows journal {catalog.journal_id}, "
                         f"got {anchor.journal_id}: check --state-dir, or publish with --take-over"

@@ -92,6 +92,9 @@ class RuntimeStateManager:
         Raises:
             RuntimeStateError: *metadata* is not JSON, or the file cannot be written; nothing changed.
         """
+        for name, value in (("entrypoint", entrypoint), ("mode", mode), ("config_path", os.fspath(config_path))):
+            if not isinstance(value, str):
+                raise RuntimeStateError(f"{name}: expected text, got {type(value).__name__}")
         with self._failing():
             new = _raw(metadata or {})
             fields = _raw(
@@ -105,10 +108,7 @@ class RuntimeStateManager:
         with self._failing(), self.locked():
             top, old = self._read_for_writing()
             kept = {ACTIVE_MODEL: old[ACTIVE_MODEL]} if ACTIVE_MODEL in old else {}
-            self._write(top | fields, new | kept)
-        stored = self.load_checkpoint()
-        assert stored is not None, "written just now"
-        return stored
+            return _decoded(self._write(top | fields, new | kept))
 
     def load_checkpoint(self) -> RuntimeCheckpoint | None:
         """
@@ -122,7 +122,7 @@ class RuntimeStateManager:
         if data is None:
             return None
         try:
-            return msgspec.json.decode(data, type=RuntimeCheckpoint)
+            return _decoded(data)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise RuntimeStateError(f"{self.path}: expected a runtime checkpoint, got {error}") from error
 
@@ -216,9 +216,14 @@ class RuntimeStateManager:
                 return {}, {}
             raise
 
-    def _write(self, top: _Keys, metadata: _Keys) -> None:
+    def _write(self, top: _Keys, metadata: _Keys) -> bytes:
         data = msgspec.json.encode({**top, "metadata": metadata})
-        durable.replace_file(str(self.path), msgspec.json.format(data, indent=2) + b"\n")
+        shown = msgspec.json.format(data, indent=2) + b"\n"
+        data = shown if len(shown) <= BYTES_MAX else data
+        if len(data) > BYTES_MAX:
+            raise RefusedError(f"{self.path}: expected at most {BYTES_MAX} bytes, got {len(data)}: nothing was written")
+        durable.replace_file(str(self.path), data)
+        return data
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -232,3 +237,7 @@ class RuntimeStateManager:
 def _raw(values: Mapping[str, Any]) -> _Keys:
     """Return each value as raw JSON. Raises RefusedError where one is not JSON."""
     return {key: Raw(msgspec.json.encode(value)) for key, value in checked(values).items()}
+
+
+def _decoded(data: bytes) -> RuntimeCheckpoint:
+    return msgspec.json.decode(data, type=RuntimeCheckpoint)

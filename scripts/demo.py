@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from projections import RuntimeStateManager
@@ -86,6 +87,9 @@ def command(*words: str) -> None:
 
 def demo(directory: Path) -> None:
     """Publish, run, publish, run, list, roll back, run, verify."""
+    for name in ("numpy", "onnxruntime"):
+        if find_spec(name) is None:
+            sys.exit(f"demo: expected the package {name}, got none: pip install '.[demo]'")
     directory.mkdir(parents=True, exist_ok=True)
     registry = ("--registry-dir", str(directory / "models"))
     both = (*registry, "--state-dir", str(directory / "runtime"))

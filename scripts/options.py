@@ -42,6 +42,7 @@ def common(function: _F) -> _F:
     for add in (
         click.option(
             "--log-level",
+            show_envvar=True,
             envvar="MODELOG_LOG_LEVEL",
             type=click.Choice(LEVELS),
             default="info",
@@ -53,12 +54,14 @@ def common(function: _F) -> _F:
         ),
         click.option(
             "--state-dir",
+            show_envvar=True,
             envvar="MODELOG_STATE_DIR",
             metavar="DIR",
-            help=f"The runtime's directory.  [default: {STATE_DIR}]",
+            help=f"The runtime's directory.  [default: {STATE_DIR}; to look at a registry elsewhere: none]",
         ),
         click.option(
             "--registry-dir",
+            show_envvar=True,
             envvar="MODELOG_REGISTRY_DIR",
             default=REGISTRY_DIR,
             metavar="DIR",
@@ -75,6 +78,7 @@ def shown(function: _F) -> _F:
     add = click.option(
         "--output",
         "output_format",
+        show_envvar=True,
         envvar="MODELOG_OUTPUT",
         type=click.Choice(("table", "json")),
         default="table",
@@ -88,6 +92,7 @@ def waiting(function: _F) -> _F:
     """Add what every verb takes that may have to wait for another process."""
     add = click.option(
         "--lock-timeout",
+        show_envvar=True,
         envvar="MODELOG_LOCK_TIMEOUT",
         type=float,
         callback=_as_seconds,
@@ -115,7 +120,11 @@ def changing(function: _F) -> _F:
         ),
         click.option("--reason", callback=as_text, help="Why; kept in the history."),
         click.option(
-            "--actor", envvar="MODELOG_ACTOR", callback=as_text, help="Who; kept in the history.  [default: user@host]"
+            "--actor",
+            show_envvar=True,
+            envvar="MODELOG_ACTOR",
+            callback=as_text,
+            help="Who; kept in the history.  [default: user@host]",
         ),
     ):
         function = add(function)
@@ -127,7 +136,7 @@ def open_for_change(registry_dir: str, state_dir: str | None, lock_timeout: floa
     interrupts = click.get_current_context().find_object(Interrupts)
     return open_registry(
         registry_dir,
-        state_dir or STATE_DIR,
+        STATE_DIR if state_dir is None else state_dir,
         lock_timeout_seconds=lock_timeout,
         point_of_no_return=interrupts.hold if interrupts else lambda: None,
     )

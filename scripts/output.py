@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -168,7 +169,7 @@ def as_dict(catalog: Catalog, model_id: str) -> dict[str, Any]:
 def metadata_text(metadata: dict[str, Any]) -> str:
     """Return metadata as it would be typed: `rows=1024 lags:=[1,2]`."""
     pairs = [
-        f"{key}={value}" if isinstance(value, str) else f"{key}:={msgspec.json.encode(value).decode()}"
+        shlex.quote(f"{key}={value}" if isinstance(value, str) else f"{key}:={msgspec.json.encode(value).decode()}")
         for key, value in metadata.items()
     ]
     return " ".join(pairs)
@@ -188,8 +189,13 @@ def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
     }
     activation = catalog.active[ACTIVE]
     is_active = activation.model_id == model_id
-    history["activated_at"] = msgspec.to_builtins(activation.time) if is_active else None
-    history["activated_by_position"] = activation.position if is_active else None
+    for name, value in (
+        ("activated_at", msgspec.to_builtins(activation.time)),
+        ("activated_by", activation.actor),
+        ("activated_reason", activation.reason),
+        ("activated_position", activation.position),
+    ):
+        history[name] = value if is_active else None
     fields = {**as_dict(catalog, model_id), **history}
     if output_format == "json":
         print_json(fields)

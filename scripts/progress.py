@@ -24,9 +24,7 @@ def hashing() -> Iterator[Callable[[int, int], None]]:
             nonlocal bar, shown
             if bar is None and sys.stderr.isatty() and time.monotonic() - began > DELAY_SECONDS:
                 bar = stack.enter_context(
-                    click.progressbar(
-                        length=total, label="hashing", file=sys.stderr, width=40, update_min_steps=1 << 24
-                    )
+                    click.progressbar(length=total, label="hashing", file=sys.stderr, width=0, update_min_steps=1 << 24)
                 )
             if bar is not None:
                 bar.update(done - shown)

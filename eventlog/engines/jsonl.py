@@ -59,7 +59,10 @@ class JsonlJournal:
         return self._reader.read(start, stop)
 
     def confirm(self) -> None:
-        """Sync journal and head; a writer may have died between its write and its sync."""
+        """Have a writer's look at the head, which makes it durable; who may only read can only sync the files."""
+        if os.access(self._head_path, os.W_OK):
+            with self.exclusive():
+                return
         for path in (self.where, self._head_path):
             with durable.refusing(path), suppress(FileNotFoundError):
                 durable.sync_file(path)
@@ -80,13 +83,12 @@ class JsonlJournal:
             descriptor = self._lock()
             try:
                 writer = JsonlWriter(descriptor, self.where, self._head_path, self._quarantine)
-                writer.mend(self._reader, self._synced)
+                self._synced = writer.mend(self._reader, self._synced)
                 self._writer = writer
                 yield
             finally:
                 self._writer = None
-                with suppress(OSError):
-                    os.close(descriptor)
+                locking.release(descriptor)
         finally:
             self._threads.release()
 

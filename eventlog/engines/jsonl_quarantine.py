@@ -41,9 +41,7 @@ class Quarantine:
         self._create()
         discarded = DiscardedTail(offset_bytes, len(torn), sha256(torn).hexdigest(), reason, "")
         name = f"{offset_bytes:020d}-{len(torn)}-{discarded.sha256}.{reason}"
-        path = os.path.join(self._path, name)
-        if not os.path.lexists(path):
-            durable.replace_file(path + _PENDING, torn)
+        durable.replace_file(os.path.join(self._path, name) + _PENDING, torn)
         return DiscardedTail(offset_bytes, len(torn), discarded.sha256, reason, f"{DIRECTORY}/{name}")
 
     def pending(self) -> list[DiscardedTail]:

@@ -133,14 +133,17 @@ class JsonlReader:
         """Bytes behind the head are somebody's append under way, unless the lock is free and they stay."""
         if locking.holder_of(descriptor) is not None:
             return
-        leftover = os.fstat(descriptor).st_size - head.end_bytes
-        if leftover > 0 and self.read_head().newest == head:
-            self.notices.append(
-                Notice(
-                    f"{self._where}: {leftover} bytes at offset {head.end_bytes} were never acknowledged "
-                    "and are not shown: the next publish or rollback deals with them"
-                )
+        size_bytes = os.fstat(descriptor).st_size
+        if size_bytes > head.end_bytes and self.read_head().newest == head:
+            refusal = judge(descriptor, head, size_bytes).refusal
+            what = (
+                f"{self._where}: {size_bytes - head.end_bytes} bytes at offset {head.end_bytes} "
+                "were never acknowledged and are not shown: "
             )
+            then = "the next publish or rollback deals with them"
+            if refusal is not None:
+                then = f"publish and rollback refuse until they are cut off ({refusal}): keep a copy of the file first"
+            self.notices.append(Notice(what + then, blocks_writing=refusal is not None))
 
     def _without_head(self, descriptor: int, size_bytes: int) -> Head:
         """Verify the whole file, because nothing says how much of it is acknowledged."""
@@ -154,8 +157,9 @@ class JsonlReader:
         self.notices.append(
             Notice(
                 f"{self._head_path}: missing or damaged: showing the {mark.size} entries that verify, "
-                "not knowing how many there were",
+                "not knowing how many there were: publish and rollback refuse until it is restored from a copy",
                 extent_unknown=True,
+                blocks_writing=True,
             )
         )
         return Head(mark.size, mark.offset_bytes, mark.hash)

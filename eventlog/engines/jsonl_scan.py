@@ -101,6 +101,9 @@ def salvage(descriptor: int) -> Iterator[bytes]:
 def _verified(where: str, lines: list[bytes], mark: Mark) -> Mark:
     try:
         newest = chain.verify(lines, mark.hash)
+        if lines and max(map(len, lines)) > ENTRY_BYTES_MAX:
+            index = next(index for index, line in enumerate(lines) if len(line) > ENTRY_BYTES_MAX)
+            raise chain.ChainError(index, f"at most {ENTRY_BYTES_MAX} bytes", "more")
     except chain.ChainError as error:
         good = lines[: error.index]
         mark = Mark(mark.size + len(good), mark.offset_bytes + _bytes_of(good))

@@ -50,17 +50,19 @@ class JsonlWriter:
         self._spare = 1
         self._head: Head | None = None
 
-    def mend(self, reader: JsonlReader, synced: Head) -> None:
+    def mend(self, reader: JsonlReader, synced: Head) -> Head:
         """
         Apply the tail rule as a writer.
 
-        A head that another process wrote is synced first, in case that process died before it could: its slot must not
-        be lost together with the one that we write next.
+        A head that another process wrote is written again as it is and synced first, in case that process died before
+        its sync or was told that it failed: nothing must rest on a slot that the disk may not have.
 
         Args:
             reader: of this journal.
 
             synced: the head that this process itself wrote and synced last.
+
+        Returns the head, which is durable.
 
         Raises:
             JournalDamagedError: nothing was changed.
@@ -68,11 +70,13 @@ class JsonlWriter:
             RefusedError: the disk did not let us; nothing that was acknowledged was touched.
         """
         try:
-            self._mend(reader, synced)
+            return self._mend(reader, synced)
         except OutcomeUnknownError as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                raise error.__cause__ from None
             raise RefusedError(f"{self._head_path}: cannot be brought up to date: {error}") from error
 
-    def _mend(self, reader: JsonlReader, synced: Head) -> None:
+    def _mend(self, reader: JsonlReader, synced: Head) -> Head:
         with durable.refusing(self._where):
             found = reader.read_head()
             size_bytes = os.fstat(self._descriptor).st_size
@@ -81,8 +85,6 @@ class JsonlWriter:
                     f"{self._head_path}: missing or damaged, while {self._where} has {size_bytes} bytes: "
                     "restore it from a copy"
                 )
-            if found.newest not in (None, synced):
-                durable.sync_file(self._head_path)
             head = found.newest or Head()
             reader.refuse_cut(head, size_bytes)
             verdict = judge(self._descriptor, head, size_bytes)
@@ -92,6 +94,9 @@ class JsonlWriter:
                     position=verdict.head.size,
                     offset_bytes=verdict.head.end_bytes,
                 )
+            if found.newest not in (None, synced):
+                self._spare = 1 - found.spare
+                self._acknowledge(head)
             self._spare = found.spare
             if verdict.adopted:
                 self._adopt(head, verdict)
@@ -100,6 +105,7 @@ class JsonlWriter:
             if verdict.torn:
                 self._discard(verdict)
             self._head = verdict.head
+            return verdict.head
 
     def append(self, entries: Sequence[bytes], expected_size: int) -> Head:
         """Store *entries* behind the head; see `eventlog.journal.Journal.append`."""

@@ -44,7 +44,7 @@ def _print_table(catalog: Catalog) -> None:
     models = [catalog.model(model_id) for model_id in reversed(catalog.published)]
     active = catalog.active_id()
     output.print_table(
-        ("", "MODEL ID", "CREATED (UTC)", "BACKEND", "SHA256", "METADATA", "ARTIFACT"),
+        ("", "MODEL ID", "CREATED (UTC)", "BACKEND", "SHA256", "ARTIFACT", "METADATA"),
         [
             (
                 "*" if model.model_id == active else "",
@@ -52,8 +52,8 @@ def _print_table(catalog: Catalog) -> None:
                 f"{model.created_at:%Y-%m-%d %H:%M:%S}",
                 model.backend,
                 model.sha256[:12],
-                output.metadata_text(model.dataset_metadata),
                 model.to_dict()["artifact_path"],
+                output.metadata_text(model.dataset_metadata),
             )
             for model in models
         ],

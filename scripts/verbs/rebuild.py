@@ -17,4 +17,5 @@ _log = getLogger("modelog")
 def command(registry_dir: str, state_dir: str | None, lock_timeout: float) -> None:
     """Write registry.json and the active model in the runtime checkpoint anew from the journal."""
     size = options.open_for_change(registry_dir, state_dir, lock_timeout).rebuild()
-    _log.info("%s: derived files written anew from %d entries", registry_dir, size)
+    runtime = options.STATE_DIR if state_dir is None else state_dir
+    _log.info("%s, %s: derived files written anew from %d entries", registry_dir, runtime, size)

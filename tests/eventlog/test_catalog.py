@@ -54,7 +54,7 @@ def _state(catalog: Catalog) -> tuple[object, ...]:
         dict(catalog.published),
         dict(catalog.active),
         dict(catalog.positions),
-        set(catalog.taken_over),
+        dict(catalog.taken_over),
         catalog.latest_time,
         list(catalog.backward),
     )
@@ -76,7 +76,7 @@ def test_what_is_after_each_event() -> None:
     catalog = _folded(events)
 
     assert list(catalog.published) == [A, B]
-    assert catalog.active == {ACTIVE: Activation(A, 4, START + timedelta(seconds=4), B)}
+    assert catalog.active == {ACTIVE: Activation(A, 4, START + timedelta(seconds=4), "t", None, B)}
     assert catalog.positions == {f"id{position}": position for position in range(5)}
     assert catalog.anchor() == Anchor(JOURNAL_ID, 5, chain.hash_of(_entries(events)[-1]))
     assert catalog.latest_time == START + timedelta(seconds=4)
@@ -120,7 +120,9 @@ def test_taken_over_journals_are_remembered() -> None:
         ]
     )
 
-    assert catalog.taken_over == {"first", "second"}
+    assert catalog.taken_over == {"first": 1, "second": 2}
+    assert catalog.covers(Anchor("second", 2, "2" * 64))
+    assert not catalog.covers(Anchor("second", 3, "3" * 64)), "what happened since was not taken over"
 
 
 IMPOSSIBLE: dict[str, tuple[str | None, Data]] = {

@@ -26,7 +26,7 @@ def _catalog(active: str | None, displaced: str | None = None, *models: str) -> 
         catalog.published[model_id] = Event(position, f"id{position}", START, "t", model_id, data)
         catalog.positions[f"id{position}"] = position
     if active is not None:
-        catalog.active[ACTIVE] = Activation(active, len(models), START, displaced)
+        catalog.active[ACTIVE] = Activation(active, len(models), START, "t", None, displaced)
     return catalog
 
 

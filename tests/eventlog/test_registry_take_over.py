@@ -95,7 +95,7 @@ def test_rollback_to_the_active_model_takes_nothing_over(place: Place, foreign: 
 
     outcome_of(lambda: place.open().rollback(model.model_id, take_over=True))
 
-    assert (place.state_json.read_bytes() == foreign) == (place.open().catalog().taken_over == set())
+    assert (place.state_json.read_bytes() == foreign) == (place.open().catalog().taken_over == {})
 
 
 def test_reader_warns(place: Place, foreign: bytes, caplog: pytest.LogCaptureFixture) -> None:

@@ -40,7 +40,7 @@ CASES: dict[str, tuple[Damage, str, str, set[str]]] = {
         *("intact", "L2", {"notice"}),
     ),
     "one slot bad": (lambda p: p.head.write_bytes(b"x" + p.head.read_bytes()[1:]), "intact", "L2", {"notice"}),
-    "no head": (lambda p: p.head.unlink(), "intact", "L0", {"notice"}),
+    "no head": (lambda p: p.head.unlink(), "cannot tell", "L0", {"unreadable"}),
     "a bit flipped": (_flip_journal, "damaged", "none", {"damage"}),
     "the journal gone": (lambda p: p.journal.unlink(), "damaged", "none", {"damage"}),
     "everything gone but the runtime": (

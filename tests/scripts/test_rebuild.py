@@ -69,7 +69,7 @@ def test_mends_a_publish_that_lagged(desk):
 
     assert (lagged.status, still.status, mended.status) == (5, 5, 0)
     assert lagged.json["model_id"] == desk.run("active", "--output", "json").json["model_id"]
-    assert "recorded, but behind" in lagged.err
+    assert "recorded, but a derived file is behind" in lagged.err
     assert "run rebuild" in lagged.err
     assert json.loads(desk.registry_json.read_bytes())["active_model_id"] == lagged.json["model_id"]
     assert desk.run("verify").status == 0

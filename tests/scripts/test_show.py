@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SIX_AND_ACTIVE = ["model_id", "backend", "artifact_path", "sha256", "created_at", "dataset_metadata", "active"]
 HISTORY = ["position", "event_id", "actor", "reason", "displaced", "artifact_size_bytes"]
-ACTIVATION = ["activated_at", "activated_by_position"]
+ACTIVATION = ["activated_at", "activated_by", "activated_reason", "activated_position"]
 
 
 def test_json(desk):
@@ -18,7 +18,7 @@ def test_json(desk):
     assert list(result.json) == SIX_AND_ACTIVE + HISTORY + ACTIVATION
     wanted = {"position": 2, "event_id": "key", "actor": "ana", "reason": "why", "displaced": first["model_id"]}
     assert {**result.json, **wanted, "artifact_size_bytes": 4, "active": True} == result.json
-    assert (result.json["activated_at"], result.json["activated_by_position"]) == (result.json["created_at"], 2)
+    assert (result.json["activated_at"], result.json["activated_position"]) == (result.json["created_at"], 2)
     assert result.err == ""
 
 
@@ -26,12 +26,13 @@ def test_activation(desk):
     """The active model says since when and by which event it is active, any other has null there."""
     first = desk.publish("a")
     second = desk.publish("b")
-    desk.run("rollback")
+    desk.run("rollback", "--actor", "carol", "--reason", "v2 loses money")
 
     shown = [desk.run("show", model["model_id"], "--output", "json").json for model in (first, second)]
 
-    assert [model["activated_by_position"] for model in shown] == [3, None]
+    assert [model["activated_position"] for model in shown] == [3, None]
     assert shown[0]["activated_at"] > shown[0]["created_at"]
+    assert [shown[0]["activated_by"], shown[0]["activated_reason"]] == ["carol", "v2 loses money"]
 
 
 def test_fields_for_people(desk):

@@ -50,8 +50,32 @@ def test_without_a_head(desk):
 
     result = desk.run("verify", "--output", "json")
 
-    assert (result.json["verdict"], result.json["level"]) == ("intact", "L0")
-    assert [finding["kind"] for finding in result.json["findings"]].count("notice") == 1
+    assert (result.status, result.json["verdict"], result.json["level"]) == (2, "cannot tell", "L0")
+    assert [finding["kind"] for finding in result.json["findings"]].count("unreadable") == 1
+
+
+def test_a_line_that_blocks_writers(desk):
+    """What makes every publish refuse is damage for `verify`, too; the acknowledged entries are still listed."""
+    desk.publish()
+    desk.journal.write_bytes(desk.journal.read_bytes() + b"garbage\n")
+
+    verified, listed = desk.run("verify", "--output", "json"), desk.run("list", "--output", "json")
+
+    assert (verified.status, verified.json["verdict"]) == (3, "damaged")
+    assert "publish and rollback refuse" in verified.out
+    assert (listed.status, len(listed.json)) == (0, 1)
+
+
+def test_what_comes_before_damage(desk):
+    """Of a damaged journal the report counts the entries that verify."""
+    for name in "abc":
+        desk.publish(name)
+    lines = desk.journal.read_bytes().split(b"\n")
+    desk.journal.write_bytes(b"\n".join([*lines[:2], lines[2].replace(b"/", b"_", 1), *lines[3:]]))
+
+    result = desk.run("verify", "--output", "json")
+
+    assert (result.status, result.json["size"], result.json["verdict"]) == (3, 2, "damaged")
 
 
 def test_nothing_there(desk):
