@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from eventlog.errors import RefusedError
 
 DEPTH_MAX = 32
@@ -43,11 +41,26 @@ def parse_pair(text: str) -> tuple[str, Any]:
     if not typed:
         return key, value
     try:
-        return key, msgspec.json.decode(value)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return key, _strict_json(value)
+    except (ValueError, RecursionError) as error:
         raise RefusedError(
             f"--metadata: expected JSON behind {key[:80]}:=, got {value[:80]!r}: {error}: for text leave out the colon"
         ) from error
+
+
+def _strict_json(text: str) -> Any:
+    """Parse JSON; a key that stands twice, which parsers resolve in different ways, raises ValueError. So does NaN."""
+    import json  # noqa: PLC0415 - msgspec takes the last of two equal keys; only typed metadata pays for this import
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in pairs}) < len(pairs):
+            raise ValueError("a key stands twice")
+        return dict(pairs)
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
 
 
 def parse_pairs(texts: tuple[str, ...]) -> dict[str, Any]:

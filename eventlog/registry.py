@@ -235,6 +235,8 @@ class ModelRegistry(RegistryQueries):
 
     def _admit(self, foreign: list[FoundAnchor], terms: Terms, take_over: bool) -> Terms:
         """Refuse a runtime checkpoint that follows another journal, or note in the terms that it is taken over."""
+        for item in foreign:
+            _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
         foreign = [item for item in foreign if not self._replay.catalog.covers(item.anchor)]
         if not foreign:
             return terms

@@ -15,9 +15,12 @@ from hashlib import sha256
 
 from eventlog import durable
 from eventlog.errors import RefusedError
-from eventlog.journal import DiscardedTail
+from eventlog.journal import APPEND_BYTES_MAX, DiscardedTail
 
 DIRECTORY = "quarantine"
+PENDING_MAX = 64
+"""Most that one append records; what is left stays pending for the next."""
+
 _PENDING = ".pending"
 _NAME = re.compile(r"([0-9]{20})-([0-9]{1,12})-([0-9a-f]{64})\.(no-newline|nul-bytes)")
 
@@ -45,25 +48,39 @@ class Quarantine:
         return DiscardedTail(offset_bytes, len(torn), discarded.sha256, reason, f"{DIRECTORY}/{name}")
 
     def pending(self) -> list[DiscardedTail]:
-        """Return what is kept and not yet recorded, oldest offset first. Raises RefusedError where it cannot look."""
+        """
+        Return what is kept and not yet recorded, oldest offset first, and at most `PENDING_MAX` of it.
+
+        A file whose bytes are not what its name says is not ours, and is left alone. Raises RefusedError where it
+        cannot look.
+        """
         with durable.refusing(self._path):
             try:
                 names = sorted(os.listdir(self._path))
             except FileNotFoundError:
                 return []
-        found = []
-        for name in names:
-            stem = name.removesuffix(_PENDING)
-            match = _NAME.fullmatch(stem)
-            if match and stem != name:
-                found.append(DiscardedTail(int(match[1]), int(match[2]), match[3], match[4], f"{DIRECTORY}/{stem}"))
-        return found
+            found = [self._described(name) for name in names if name.endswith(_PENDING)]
+        return [tail for tail in found if tail is not None][:PENDING_MAX]
 
     def mark_recorded(self, discarded: Iterable[DiscardedTail]) -> None:
         """Drop `.pending` from the names; the journal has it now."""
         for tail in discarded:
             path = os.path.join(self._parent, tail.kept_as)
             durable.rename(path + _PENDING, path)
+
+    def _described(self, name: str) -> DiscardedTail | None:
+        """Return what the name of a pending file says, if it is true."""
+        stem = name.removesuffix(_PENDING)
+        match = _NAME.fullmatch(stem)
+        if match is None or int(match[2]) > APPEND_BYTES_MAX:
+            return None
+        try:
+            torn = durable.read_file(os.path.join(self._path, name), bytes_max=APPEND_BYTES_MAX)
+        except RefusedError:
+            return None
+        if (len(torn), sha256(torn).hexdigest()) != (int(match[2]), match[3]):
+            return None
+        return DiscardedTail(int(match[1]), int(match[2]), match[3], match[4], f"{DIRECTORY}/{stem}")
 
     def _create(self) -> None:
         if os.path.islink(self._path) or (os.path.lexists(self._path) and not os.path.isdir(self._path)):

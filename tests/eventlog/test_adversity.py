@@ -221,3 +221,15 @@ def test_too_long_a_line_is_damage_wherever_it_stands(filled: Place) -> None:
 
     assert CHUNK_BYTES > 40_000
     assert [type(outcome) for outcome in outcomes] == [JournalDamagedError] * 3
+
+
+def test_pending_files_of_somebody_else_are_left_alone(filled: Place) -> None:
+    """A file in quarantine whose bytes are not what its name says is neither recorded nor renamed."""
+    filled.quarantine.mkdir()
+    name = f"{7:020d}-3-{'0' * 64}.no-newline.pending"
+    (filled.quarantine / name).write_bytes(b"xyz")
+
+    filled.publish("a")
+
+    assert (filled.quarantine / name).read_bytes() == b"xyz"
+    assert all(filled.event(position).type != "journal.recovered.v1" for position in range(len(filled.lines())))

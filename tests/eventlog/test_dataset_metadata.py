@@ -141,3 +141,9 @@ def test_each_key_once() -> None:
     assert parse_pairs(()) == {}
     with pytest.raises(RefusedError, match="'a' twice"):
         parse_pairs(("a=1", "a:=1"))
+
+
+def test_typed_value_with_a_key_twice_is_refused() -> None:
+    """Parsers disagree on which of two equal keys counts, so none is recorded."""
+    with pytest.raises(RefusedError, match="twice"):
+        parse_pair('k:={"a":1,"b":{"a":1,"a":2}}')
