@@ -32,15 +32,11 @@ class ChainError(ValueError):
 
     Attributes:
         index: which of the entries handed in, 0-based.
-
-        expected, got: the two values that should have been equal, in words.
     """
 
     def __init__(self, index: int, expected: str, got: str) -> None:
         super().__init__(f"expected {expected}, got {got}")
         self.index = index
-        self.expected = expected
-        self.got = got
 
 
 def seal(body: bytes, prev: str) -> bytes:

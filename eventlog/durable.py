@@ -35,6 +35,10 @@ def checked_path(path: str | os.PathLike[str], what: str = "path") -> str:
     text = os.fspath(path)
     if not isinstance(text, str) or not text or "\0" in text:
         raise RefusedError(f"{what}: expected the name of a file or directory, got {text!r:.200}")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise RefusedError(f"{what}: expected the name of a file or directory, got {text!r:.200}") from None
     return text
 
 
@@ -44,13 +48,12 @@ def kind_of(mode: int) -> str:
 
 
 @contextmanager
-def refusing(where: str, *, hint: str = "") -> Iterator[None]:
+def refusing(where: str) -> Iterator[None]:
     """Turn an `OSError` inside the block into a `RefusedError` that names *where*; only before the commit point."""
     try:
         yield
     except OSError as error:
-        reason = reason_of(error)
-        raise RefusedError(f"{where}: {reason}{hint}") from error
+        raise RefusedError(f"{where}: {reason_of(error)}") from error
 
 
 def open_regular(path: str, flags: int) -> int:
@@ -203,7 +206,7 @@ def replace_file(path: str, data: bytes) -> None:
     Put *data* in the place of *path* at once and for good: a reader sees the old bytes or the new ones.
 
     The caller holds the directory's lock, so a leftover of the one temporary name is nobody's and is removed. Owner
-    and permissions of a file that is replaced are kept (never writable by others).
+    and permissions of a file that is replaced are kept as far as we may, never wider and never writable by others.
 
     Trace: `unlink(.path.new)`, `create_file(.path.new)`, `rename(.path.new, path)`, `sync_directory`. Where there
     was no such file the directory may be new too: `sync_ancestors` before the rename.
@@ -261,6 +264,7 @@ def _take_ownership_from(descriptor: int, like: os.stat_result) -> None:
         try:
             os.fchown(descriptor, like.st_uid, like.st_gid)
         except PermissionError:
+            os.fchmod(descriptor, stat.S_IMODE(mine.st_mode) & like.st_mode)
             return
     wanted = stat.S_IMODE(like.st_mode) & 0o775
     if stat.S_IMODE(mine.st_mode) != wanted:

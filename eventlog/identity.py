@@ -39,6 +39,8 @@ def check_text(what: str, text: str) -> str:
 
 def check_utf8(what: str, text: str) -> str:
     """Return *text* if it can be written as UTF-8, or raise `RefusedError`."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what}: expected text, got {type(text).__name__}")
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -195,9 +195,9 @@ class Subscriber(Protocol):
         """Return what the subscriber's own files remember of the journal. Reads only."""
         ...
 
-    def catch_up(self, *, rebuild: bool = False) -> int:
+    def catch_up(self, *, rebuild: bool = False) -> None:
         """
-        Apply what is new in the shared fold, or everything anew, and return how many entries are now applied.
+        Write what is new in the shared fold, or everything anew.
 
         Whoever calls has made sure that what is folded is durable: no other file may remember more than the journal.
 

@@ -183,7 +183,7 @@ class ModelRegistry(RegistryQueries):
         with self._threads:
             if self.catalog().size == 0:
                 raise RefusedError(f"{self._replay.journal.where}: expected a journal to rebuild from, got none")
-            self._replay.journal.confirm()
+            self._replay.settle()
             self._tell_subscribers(None, rebuild=True)
             return self._replay.catalog.size
 
@@ -224,10 +224,10 @@ class ModelRegistry(RegistryQueries):
             if dry_run:
                 self._say(decision, "would be recorded")
                 return _preview(decision, catalog, now)
+            if decision.data is None:
+                decision = decide(self._replay.settle(), now)
             if decision.data is not None:
                 decision = self._transaction.run(decide, terms, last_look)
-            if decision.data is None:
-                self._replay.journal.confirm()
             self._say(decision, "recorded")
             model = catalog.model(decision.model_id)
             self._tell_subscribers(model)

@@ -33,9 +33,9 @@ class Replay:
         self.catalog = Catalog(journal.where)
         self._told: set[str] = set()
 
-    def catch_up(self, stop: int | None = None) -> Catalog:
+    def catch_up(self) -> Catalog:
         """
-        Apply what is new, up to *stop* entries or all that are acknowledged.
+        Apply what is new and acknowledged.
 
         Raises:
             JournalDamagedError, UnsupportedFormatError: the catalog holds what came before that entry.
@@ -44,7 +44,7 @@ class Replay:
         """
         catalog = self.catalog
         try:
-            entries = self.journal.read(max(0, catalog.size - 1), stop)
+            entries = self.journal.read(max(0, catalog.size - 1))
             if catalog.size and chain.hash_of(next(entries, b"")) != catalog.hash:
                 raise JournalDamagedError(
                     f"{self.journal.where}: expected the entry {catalog.size - 1} that was read before, got another "
@@ -63,6 +63,19 @@ class Replay:
                 self._told.add(notice.what)
                 self._tell(notice.what)
         return catalog
+
+    def settle(self) -> Catalog:
+        """
+        Fold on until all that is folded survives power loss: confirming may keep entries of an interrupted append.
+
+        Raises as `catch_up`, and RefusedError where the disk does not confirm it.
+        """
+        size = -1
+        while size != self.catalog.size:
+            size = self.catalog.size
+            self.journal.confirm()
+            self.catch_up()
+        return self.catalog
 
     def check_anchors(self, found: Iterable[FoundAnchor]) -> list[FoundAnchor]:
         """

@@ -103,10 +103,10 @@ class Transaction:
         if catalog.size == 0:
             created = JournalCreated(identity.new_uuid(self._random_bytes), FORMAT_VERSION)
             add(identity.new_uuid(self._random_bytes), None, created)
-        for tail in discarded:
-            event_id = f"{RECOVERY_ID_START}{tail.offset_bytes}-{tail.sha256[:16]}"
+        for item in discarded:
+            event_id = f"{RECOVERY_ID_START}{item.offset_bytes}-{item.sha256[:16]}"
             if event_id not in catalog.positions and event_id not in (event.id for event in events):
-                recovered = JournalRecovered(tail.offset_bytes, tail.size_bytes, tail.sha256, tail.reason, tail.kept_as)
+                recovered = JournalRecovered(item.offset_bytes, item.size_bytes, item.sha256, item.reason, item.kept_as)
                 add(event_id, None, recovered)
         add(terms.request_id, decision.model_id, decision.data)
         return events

@@ -48,7 +48,7 @@ def is_due(applied: Anchor | None, catalog: Catalog, *, rebuild: bool) -> bool:
 
 
 class Projector:
-    """A subscriber that folds the journal once and writes every projection from it."""
+    """A subscriber that writes every projection from the shared fold."""
 
     def __init__(self, replay: Replay, projections: Sequence[Projection]) -> None:
         self._replay = replay
@@ -63,7 +63,7 @@ class Projector:
             if anchor is not None
         ]
 
-    def catch_up(self, *, rebuild: bool = False) -> int:
+    def catch_up(self, *, rebuild: bool = False) -> None:
         """Write every projection, also after one could not be written; then raise what went wrong."""
         catalog = self._replay.catalog
         failures = []
@@ -77,7 +77,6 @@ class Projector:
                 failures.append(f"{projection.where}: {reason}")
         if failures:
             raise RefusedError("; ".join(failures))
-        return catalog.size
 
     def audit(self) -> list[str]:
         """Return how the projections differ from the catalog as it is folded so far."""

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from eventlog import durable
 from eventlog.locking import LOCK_TIMEOUT_SECONDS, LOCK_TIMEOUT_SECONDS_MAX
 from projections import ModelRegistry, open_registry
 from scripts import output
@@ -150,7 +151,8 @@ def paired_state_dir(registry_dir: str, state_dir: str | None) -> str | None:
     """
     if state_dir is not None:
         return state_dir
-    return STATE_DIR if os.path.abspath(registry_dir) == os.path.abspath(REGISTRY_DIR) else None
+    with durable.refusing("working directory"):
+        return STATE_DIR if os.path.abspath(registry_dir) == os.path.abspath(REGISTRY_DIR) else None
 
 
 def open_for_reading(registry_dir: str, state_dir: str | None) -> ModelRegistry:

@@ -210,7 +210,7 @@ def _words(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> int:
+def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> None:
     """
     Carry out a change and print the model as JSON, also where only a derived file is behind.
 
@@ -227,10 +227,11 @@ def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> int
         print_json(model.to_dict())
         flush()
     except OSError as error:
+        if dry_run:
+            raise
         abandon_streams()
         _log.warning("%s is recorded, but stdout cannot be written: %s", model.model_id, reason_of(error))
     if dry_run:
         _log.info("dry run: nothing was changed")
     if lag is not None:
         raise lag
-    return 0

@@ -38,7 +38,7 @@ class JsonlJournal:
         self.where = os.path.join(directory, JOURNAL)
         self._directory = directory
         self._head_path = os.path.join(directory, HEAD)
-        self._lock_timeout_seconds = lock_timeout_seconds
+        self._lock_timeout_seconds = min(lock_timeout_seconds, locking.LOCK_TIMEOUT_SECONDS_MAX)
         self._reader = JsonlReader(self.where, self._head_path)
         self._quarantine = Quarantine(directory)
         self._threads = threading.RLock()

@@ -124,10 +124,16 @@ class JsonlReader:
         if found.valid == 2:
             self._notice_leftover(descriptor, found.newest)
             return found.newest
-        self.notices.append(
-            Notice(f"{self._head_path}: one of two slots is damaged: the next publish or rollback mends it")
-        )
-        return judge(descriptor, found.newest, size_bytes).readable
+        verdict = judge(descriptor, found.newest, size_bytes)
+        then = "the next publish or rollback mends it"
+        if verdict.refusal is not None:
+            then = (
+                f"publish and rollback refuse until the bytes behind offset {verdict.head.end_bytes} "
+                f"are cut off ({verdict.refusal}): keep a copy of the file first"
+            )
+        what = f"{self._head_path}: one of two slots is damaged: {then}"
+        self.notices.append(Notice(what, blocks_writing=verdict.refusal is not None))
+        return verdict.readable
 
     def _notice_leftover(self, descriptor: int, head: Head) -> None:
         """Bytes behind the head are somebody's append under way, unless the lock is free and they stay."""

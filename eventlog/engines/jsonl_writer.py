@@ -74,7 +74,9 @@ class JsonlWriter:
         except OutcomeUnknownError as error:
             if isinstance(error.__cause__, KeyboardInterrupt):
                 raise error.__cause__ from None
-            raise RefusedError(f"{self._head_path}: cannot be brought up to date: {error}") from error
+            cause = error.__cause__
+            reason = reason_of(cause) if isinstance(cause, OSError) else str(cause)
+            raise RefusedError(f"{self._head_path}: cannot be brought up to date: {reason}") from error
 
     def _mend(self, reader: JsonlReader, synced: Head) -> Head:
         with durable.refusing(self._where):

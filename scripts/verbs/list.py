@@ -29,15 +29,24 @@ def command(verified_prefix: bool, output_format: str, registry_dir: str, state_
         catalog, problem = registry.verified_prefix()
     else:
         catalog = registry.catalog()
+    try:
+        _print(catalog, output_format, registry_dir)
+        output.flush()
+    except BrokenPipeError:
+        if problem is None:
+            raise
+        output.abandon_streams()
+    if problem is not None:
+        raise problem
+
+
+def _print(catalog: Catalog, output_format: str, registry_dir: str) -> None:
     if output_format == "json":
         output.print_json([output.as_dict(catalog, model_id) for model_id in reversed(catalog.published)])
     elif catalog.published:
         _print_table(catalog)
     else:
         _log.info("no models in %s", registry_dir)
-    if problem is not None:
-        output.flush()
-        raise problem
 
 
 def _print_table(catalog: Catalog) -> None:

@@ -30,12 +30,12 @@ def command(
     state_dir: str | None,
     lock_timeout: float,
     **terms: Any,
-) -> int:
+) -> None:
     """Record a model and make it active; prints it as JSON."""
     dataset_metadata = parse_pairs(metadata)
     registry = options.open_for_change(registry_dir, state_dir, lock_timeout)
     with progress.hashing() as hashing:
-        return output.print_recorded(
+        output.print_recorded(
             lambda: registry.publish_model(
                 artifact, backend=backend, dataset_metadata=dataset_metadata, progress=hashing, **terms
             ),

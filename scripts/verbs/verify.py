@@ -19,10 +19,13 @@ STATUS_DERIVED = 5
 def command(output_format: str, registry_dir: str, state_dir: str | None) -> int:
     """Audit the journal from its first byte, what other files remember of it, and the files derived from it."""
     report = verify_registry(registry_dir, options.paired_state_dir(registry_dir, state_dir))
-    if output_format == "json":
-        output.print_json(msgspec.to_builtins(report))
-    else:
-        _print_report(report)
+    try:
+        if output_format == "json":
+            output.print_json(msgspec.to_builtins(report))
+        else:
+            _print_report(report)
+    except BrokenPipeError:  # who reads no further still gets the verdict
+        output.abandon_streams()
     behind = any(finding.kind == "derived" for finding in report.findings)
     return STATUS_BY_VERDICT[report.verdict] or (STATUS_DERIVED if behind else 0)
 

@@ -20,7 +20,7 @@ from eventlog.engines import open_journal
 from eventlog.engines.jsonl_scan import CHUNK_BYTES
 from eventlog.errors import JournalDamagedError, OutcomeUnknownError, ProjectionLagError, RefusedError
 from eventlog.journal import ENTRY_BYTES_MAX
-from projections import ModelRegistry, RuntimeStateManager
+from projections import ModelRegistry, RuntimeStateManager, verify_registry
 
 
 def test_a_take_over_is_no_licence_for_ever(tmp_path: Path) -> None:
@@ -233,3 +233,44 @@ def test_pending_files_of_somebody_else_are_left_alone(filled: Place) -> None:
 
     assert (filled.quarantine / name).read_bytes() == b"xyz"
     assert all(filled.event(position).type != "journal.recovered.v1" for position in range(len(filled.lines())))
+
+
+def _behind_the_head(place: Place) -> tuple[str, str]:
+    """Publish A and B, then set head and derived files back: B is whole, and nobody acknowledged it."""
+    first = place.publish("a")
+    before = {name: data for name, data in place.files().items() if not name.endswith("journal.jsonl")}
+    second = place.publish("b")
+    place.put({**place.files(), **before})
+    return first.model_id, second.model_id
+
+
+def test_an_answer_is_given_on_the_state_that_confirming_leaves(place: Place) -> None:
+    """A rollback to what was active before an interrupted publish is kept really makes it active again."""
+    first, second = _behind_the_head(place)
+
+    place.open().rollback(first)
+
+    active = place.open().get_active_model()
+    assert active is not None
+    assert active.model_id == first
+    assert [model.model_id for model in place.open().list_models()] == [second, first]
+
+
+def test_a_rebuild_contains_what_it_kept(place: Place) -> None:
+    """Where confirming keeps an entry of an interrupted publish, the derived files have it, too."""
+    _behind_the_head(place)
+
+    assert place.open().rebuild() == 3
+    assert verify_registry(place.registry_dir, place.state_dir).findings == []
+
+
+def test_one_bad_slot_and_a_bad_line(place: Place) -> None:
+    """The audit says that writers refuse, whichever of the two it saw first."""
+    place.publish("a")
+    place.head.write_bytes(b"x" + place.head.read_bytes()[1:])
+    place.journal.write_bytes(place.journal.read_bytes() + b"garbage\n")
+
+    report = verify_registry(place.registry_dir, place.state_dir)
+
+    assert report.verdict == "damaged"
+    assert isinstance(outcome_of(lambda: place.publish("b")), JournalDamagedError)

@@ -48,9 +48,8 @@ def test_each_is_written_on_the_same_catalog(replay, rebuild):
     """The journal is folded once; every projection gets it, and the size is returned."""
     recorders = [Recorder("a"), Recorder("b")]
 
-    size = Projector(replay, recorders).catch_up(rebuild=rebuild)
+    Projector(replay, recorders).catch_up(rebuild=rebuild)
 
-    assert size == 2
     assert [recorder.written for recorder in recorders] == [[(2, rebuild)]] * 2
 
 
@@ -59,9 +58,9 @@ def test_only_what_is_folded_is_written(place, replay):
     recorder = Recorder("a")
     place.publish("later")
 
-    size = Projector(replay, [recorder]).catch_up()
+    Projector(replay, [recorder]).catch_up()
 
-    assert (size, recorder.written) == (2, [(2, False)])
+    assert recorder.written == [(2, False)]
 
 
 def test_one_that_fails_does_not_keep_the_others_back(replay):
@@ -87,7 +86,7 @@ def test_empty_journal(place):
     recorder = Recorder("a", agrees=False)
     projector = Projector(Replay(open_journal(f"file:{place.models}")), [recorder])
 
-    assert projector.catch_up(rebuild=True) == 0
+    projector.catch_up(rebuild=True)
     assert projector.audit() == []
     assert recorder.written == []
 

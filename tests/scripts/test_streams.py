@@ -115,3 +115,24 @@ def test_stderr_has_the_words_and_stdout_the_json(desk):
     assert json.loads(done.stdout)["backend"] == "b"
     assert done.stdout.count(b"\n") == 1
     assert done.stderr.startswith(b"info: ")
+
+
+@pytest.mark.parametrize("verb", ["verify", "list --verified-prefix"])
+def test_verdict_for_a_reader_that_goes_away(desk, verb):
+    """Damage is told by the status, also to somebody who reads no further."""
+    desk.publish()
+    desk.journal.write_bytes(desk.journal.read_bytes().replace(b"reference", b"preference"))
+
+    done = desk.shell(f"$MODELOG {verb} {WORDS} | (exec 0<&-; sleep 1); exit ${{PIPESTATUS[0]}}")
+
+    assert done.returncode == 3, done.stderr
+
+
+def test_dry_run_onto_a_full_disk(desk):
+    """Nothing was recorded, and nothing else is said."""
+    desk.artifact()
+
+    done = desk.shell(f"{PUBLISH} --dry-run > /dev/full")
+
+    assert done.returncode == 2
+    assert b"is recorded" not in done.stderr
