@@ -42,10 +42,10 @@ class Quarantine:
             OSError: could not be stored; nothing is left half-written under the final name.
         """
         self._create()
-        discarded = DiscardedTail(offset_bytes, len(torn), sha256(torn).hexdigest(), reason, "")
-        name = f"{offset_bytes:020d}-{len(torn)}-{discarded.sha256}.{reason}"
+        digest = sha256(torn).hexdigest()
+        name = f"{offset_bytes:020d}-{len(torn)}-{digest}.{reason}"
         durable.replace_file(os.path.join(self._path, name) + _PENDING, torn)
-        return DiscardedTail(offset_bytes, len(torn), discarded.sha256, reason, f"{DIRECTORY}/{name}")
+        return DiscardedTail(offset_bytes, len(torn), digest, reason, f"{DIRECTORY}/{name}")
 
     def pending(self) -> list[DiscardedTail]:
         """
