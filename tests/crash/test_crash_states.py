@@ -13,14 +13,15 @@ from typing import get_args
 import pytest
 from check_state import ViolationError, check
 from scenarios import BUILDERS, Scenarios, Then, Trace
-from workshop import HEAD, JOURNAL, LONG, QUARANTINE, REGISTRY_JSON, STATE_JSON, Workshop
+from support import LONG
+from workshop import HEAD, JOURNAL, QUARANTINE, REGISTRY_JSON, STATE_JSON, Workshop
 
 STRIDE_BYTES = 1 if LONG else 32
 STATES_MIN = 5_000 if LONG else 200
 KILLED_STRIDE_BYTES = 16 if LONG else 512
 KILLED_STATES_MIN = 1_000 if LONG else 20
 
-Record = Callable[[str, object], None]
+Tally = Callable[[str, int], None]
 
 
 def hold_to_promises(trace: Trace, stride: int, workshop: Workshop) -> tuple[int, list[str]]:
@@ -35,29 +36,29 @@ def hold_to_promises(trace: Trace, stride: int, workshop: Workshop) -> tuple[int
     return len(states), broken
 
 
-def report(what: str, count: int, broken: list[str], record_property: Record) -> None:
+def report(what: str, count: int, broken: list[str], tally: Tally) -> None:
     print(f"{what}: {count} distinct states, {len(broken)} of them break a promise")
-    record_property("distinct_states", count)
+    tally("distinct states that a power cut may leave", count)
     assert not broken, f"{what}: {len(broken)} of {count} states break a promise, the first ones:\n" + "\n".join(
         broken[:3]
     )
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_a_power_cut(name: str, scenarios: Scenarios, workshop: Workshop, record_property: Record) -> None:
+def test_a_power_cut(name: str, scenarios: Scenarios, workshop: Workshop, tally: Tally) -> None:
     """Whatever a power cut leaves of one command, the promises hold."""
     trace = scenarios.get(name)
 
     count, broken = hold_to_promises(trace, STRIDE_BYTES, workshop)
 
-    report(trace.name, count, broken, record_property)
+    report(trace.name, count, broken, tally)
     assert count >= STATES_MIN
 
 
 @pytest.mark.parametrize("then", get_args(Then))
 @pytest.mark.parametrize("name", ["first", "second", "torn-tail"])
 def test_a_kill_and_then_a_power_cut(
-    name: str, then: Then, scenarios: Scenarios, workshop: Workshop, record_property: Record
+    name: str, then: Then, scenarios: Scenarios, workshop: Workshop, tally: Tally
 ) -> None:
     """What a killed process had not synced is still not durable when the next command has built on it."""
     first = scenarios.get(name)
@@ -69,7 +70,7 @@ def test_a_kill_and_then_a_power_cut(
         total += count
         all_broken += broken
 
-    report(f"{first.name}, killed, then {then}", total, all_broken, record_property)
+    report(f"{first.name}, killed, then {then}", total, all_broken, tally)
     assert total >= KILLED_STATES_MIN
 
 

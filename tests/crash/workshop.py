@@ -15,9 +15,6 @@ from strace_log import TRACED, Op, Tree, parse
 
 from projections import ModelRegistry, open_registry
 
-LONG = os.environ.get("MODELOG_TEST_LENGTH") == "long"
-"""Whether every byte and every moment is tried; the default run takes samples of both."""
-
 MODELS = "models"
 RUNTIME = "runtime"
 JOURNAL = f"{MODELS}/journal.jsonl"

@@ -1,0 +1,74 @@
+"""
+What every test may use: `support`, a place to work at, and a tally of how much a suite has tried.
+
+`tests/support.py` is loaded by its file, because `tests/` on `sys.path` would put `tests/eventlog` before an `eventlog`
+that is installed editable.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+_TALLY = "tally: "
+
+
+def _load(name: str) -> None:
+    spec = spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    assert spec is not None, "it is a Python file"
+    assert spec.loader is not None, "it is a Python file"
+    sys.modules[name] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+if "support" not in sys.modules:
+    _load("support")
+
+import support  # noqa: E402 - loaded just above
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> support.Place:
+    """A registry that nobody has written to."""
+    return support.Place(tmp_path.resolve())
+
+
+@pytest.fixture
+def fast_place() -> Iterator[support.Place]:
+    """The same in memory, for sweeps."""
+    with support.fast_place() as found:
+        yield found
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+    """Give a function that notes how many of something were tried; the sums are printed at the end of the run."""
+    return lambda what, count: record_property(_TALLY + what, count)
+
+
+@pytest.fixture
+def as_root() -> None:
+    """Skip what only root can do, such as mounting, but never where continuous integration runs."""
+    if os.geteuid() != 0:
+        assert not os.environ.get("CI"), "continuous integration runs this as root"
+        pytest.skip("only root can do this")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was tried, summed over all tests that noted it."""
+    sums: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, count in getattr(report, "user_properties", ()) if getattr(report, "when", "") == "call" else ():
+                if name.startswith(_TALLY):
+                    sums[name.removeprefix(_TALLY)] += count
+    if sums:
+        terminalreporter.section("what was tried")
+        for what, count in sorted(sums.items()):
+            terminalreporter.write_line(f"{count:>12,} {what}")
