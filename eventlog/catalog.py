@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from eventlog import artifacts, chain, codec
 from eventlog.errors import JournalDamagedError
-from eventlog.events import Event, JournalCreated, ModelPublished, ModelRolledBack
+from eventlog.events import Event, JournalCreated, JournalRewound, ModelPublished, ModelRolledBack
 from eventlog.journal import Anchor
 
 ACTIVE = "active"
@@ -87,6 +87,8 @@ class Catalog:
         taken_over: how far a runtime checkpoint had followed another journal when this one took it over, by that
             journal's id.
 
+        given_up: what anchors of this journal said that a person knowingly gave up, as size and hash.
+
         latest_time: the latest time of any event, or None.
 
         backward: positions whose time is before the latest one until then: some clock went backwards.
@@ -101,6 +103,7 @@ class Catalog:
         self.active: dict[str, Activation] = {}
         self.positions: dict[str, int] = {}
         self.taken_over: dict[str, int] = {}
+        self.given_up: set[tuple[int, str]] = set()
         self.latest_time: datetime | None = None
         self.backward: list[int] = []
 
@@ -122,6 +125,8 @@ class Catalog:
             self._model_rolled_back(event, event.data)
         elif isinstance(event.data, JournalCreated):
             self.journal_id = event.data.journal_id
+        elif isinstance(event.data, JournalRewound):
+            self.given_up.update((item.size, item.hash) for item in event.data.remembered)
         self.positions[event.id] = event.position
         if self.latest_time is not None and event.time < self.latest_time:
             self.backward.append(event.position)
@@ -137,6 +142,10 @@ class Catalog:
     def covers(self, anchor: Anchor) -> bool:
         """Say whether *anchor*, of another journal, is no further than what was taken over from it."""
         return anchor.size <= self.taken_over.get(anchor.journal_id, -1)
+
+    def gave_up(self, anchor: Anchor) -> bool:
+        """Say whether *anchor*, of this journal, speaks of entries that a person knowingly gave up."""
+        return anchor.journal_id == self.journal_id and (anchor.size, anchor.hash) in self.given_up
 
     def active_id(self) -> str | None:
         """Return the id of the active model, or None."""

@@ -32,11 +32,15 @@ class ChainError(ValueError):
 
     Attributes:
         index: which of the entries handed in, 0-based.
+
+        expected, got: what should stand there, and what does, in words.
     """
 
     def __init__(self, index: int, expected: str, got: str) -> None:
         super().__init__(f"expected {expected}, got {got}")
         self.index = index
+        self.expected = expected
+        self.got = got
 
 
 def seal(body: bytes, prev: str) -> bytes:
@@ -48,6 +52,16 @@ def seal(body: bytes, prev: str) -> bytes:
 def hash_of(entry: bytes) -> str:
     """Return the hash that a verified *entry* ends in, 64 hex digits."""
     return entry[-66:-2].decode()
+
+
+def prev_of(entry: bytes) -> str:
+    """Return the hash of the entry before a verified *entry*, 64 hex digits."""
+    return entry[-140:-76].decode()
+
+
+def is_sealed(entry: bytes) -> bool:
+    """Say whether *entry* ends in the hash of its own bytes, whatever it follows."""
+    return _framed(entry) and entry[-66:-2] == sha256(entry[:-SUFFIX_BYTES]).hexdigest().encode()
 
 
 def body_of(entry: bytes) -> bytes:

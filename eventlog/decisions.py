@@ -49,7 +49,7 @@ class Decision(Struct, frozen=True):
     What is to be done.
 
     Attributes:
-        model_id: the model that the request is about.
+        model_id: the model that the request is about; empty where it is about the journal itself.
 
         data: what to append, or None because the answer is there already: `position` says where, None nowhere (there
             is nothing to do).

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from eventlog.errors import RefusedError, reason_of
@@ -180,9 +181,9 @@ def create_directory(path: str) -> None:
     os.makedirs(path, mode=0o755, exist_ok=True)
 
 
-def create_file(path: str, data: bytes, *, like: os.stat_result | None = None) -> None:
+def create_file(path: str, data: bytes | Iterable[bytes], *, like: os.stat_result | None = None) -> None:
     """
-    Create *path*, which must not exist, with *data* in it, and make its bytes durable (not yet its name).
+    Create *path*, which must not exist, with *data* (or its parts) in it; make its bytes durable (not yet its name).
 
     Trace: `openat(O_WRONLY|O_CREAT|O_EXCL)`, `fchown` and `fchmod` where *like* asks for them, `pwrite64`, `fsync`,
     `close`. On an error the file is removed again.
@@ -192,7 +193,10 @@ def create_file(path: str, data: bytes, *, like: os.stat_result | None = None) -
         try:
             if like is not None:
                 _take_ownership_from(descriptor, like)
-            write_at(descriptor, data, 0)
+            offset_bytes = 0
+            for part in [data] if isinstance(data, bytes) else data:
+                write_at(descriptor, part, offset_bytes)
+                offset_bytes += len(part)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -201,9 +205,9 @@ def create_file(path: str, data: bytes, *, like: os.stat_result | None = None) -
         raise
 
 
-def replace_file(path: str, data: bytes) -> None:
+def replace_file(path: str, data: bytes | Iterable[bytes]) -> None:
     """
-    Put *data* in the place of *path* at once and for good: a reader sees the old bytes or the new ones.
+    Put *data* (or its parts) in the place of *path* at once and for good: a reader sees the old bytes or the new ones.
 
     The caller holds the directory's lock, so a leftover of the one temporary name is nobody's and is removed. Owner
     and permissions of a file that is replaced are kept as far as we may, never wider and never writable by others.
@@ -228,6 +232,36 @@ def replace_file(path: str, data: bytes) -> None:
         os.unlink(temporary)
         raise
     sync_directory(directory)
+
+
+def create_sibling(path: str) -> str:
+    """
+    Create an empty directory beside *path*, with a name of its own, to be given to `put_directory`; return its path.
+
+    Trace: `mkdir` for what is missing above it, `mkdir(path.XXXXXXXX.partial, 0755)`.
+    """
+    path = os.path.abspath(path)
+    create_directory(os.path.dirname(path))
+    sibling = f"{path}.{os.urandom(4).hex()}.partial"
+    os.mkdir(sibling, 0o755)
+    return sibling
+
+
+def put_directory(partial: str, path: str) -> None:
+    """
+    Give the directory *partial*, whose files are durable, the name *path*, which is free or an empty directory.
+
+    Trace: `fsync` of the directories in it and of itself, `rename`, `sync_ancestors`.
+    """
+    for directory, _, _ in os.walk(partial, topdown=False):
+        sync_directory(directory)
+    os.rename(partial, path)
+    sync_ancestors(os.path.dirname(os.path.abspath(path)))
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory that nobody relies on, as far as that is possible."""
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def remove_file(path: str) -> None:

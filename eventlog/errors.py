@@ -46,13 +46,27 @@ class JournalDamagedError(ModelRegistryError):
     Attributes:
         position: the first entry that does not fit, 0-based, or None where no one entry is to blame.
 
-        offset_bytes: where that entry starts in the journal file, or None.
+        offset_bytes, size_bytes: the bytes of the journal file that do not fit, as far as they are known.
+
+        expected, actual: what should be there and what is, as far as that is one value each, such as a hash.
     """
 
-    def __init__(self, message: str, *, position: int | None = None, offset_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        position: int | None = None,
+        offset_bytes: int | None = None,
+        size_bytes: int | None = None,
+        expected: str | None = None,
+        actual: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.position = position
         self.offset_bytes = offset_bytes
+        self.size_bytes = size_bytes
+        self.expected = expected
+        self.actual = actual
 
 
 class OutcomeUnknownError(ModelRegistryError):

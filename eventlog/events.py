@@ -78,7 +78,7 @@ class ModelRolledBack(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 
 class JournalRecovered(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Recovery took out bytes that an interrupted append had left; the fields of `eventlog.journal.DiscardedTail`."""
+    """Bytes were taken out of the journal; the fields of `eventlog.journal.DiscardedTail`."""
 
     offset_bytes: int
     size_bytes: int
@@ -87,13 +87,60 @@ class JournalRecovered(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     kept_as: str
 
 
-Data = JournalCreated | ModelPublished | ModelRolledBack | JournalRecovered
+class Remembered(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a file beside the entries says of the journal: that it had *size* entries, the last with *hash*."""
+
+    where: str
+    size: int
+    hash: str
+
+
+class JournalRepaired(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    A person had the journal repaired; nothing that was acknowledged is missing, as far as its witnesses say.
+
+    Attributes:
+        action: `discard-tail`, `rebuild-head` or `from-copy`.
+
+        witnesses: what confirmed the result: the head, anchors.
+
+        reason: why, in the person's words.
+
+        copy: the path of the copy that lines were taken from.
+    """
+
+    action: str
+    witnesses: list[Remembered]
+    reason: str | None = None
+    copy: str | None = None
+
+
+class JournalRewound(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    A person knowingly went on from less than was acknowledged: from here on, what *remembered* says is history lost.
+
+    Attributes:
+        reason: why, in the person's words.
+
+        remembered: what the head and anchors said, where the journal no longer has it.
+
+        copy: the path of the copy that lines were taken from.
+    """
+
+    reason: str
+    remembered: list[Remembered]
+    copy: str | None = None
+
+
+Data = JournalCreated | ModelPublished | ModelRolledBack | JournalRecovered | JournalRepaired | JournalRewound
 
 EVENT_TYPES: dict[str, type[Data]] = {
     "journal.created.v1": JournalCreated,
     "model.published.v1": ModelPublished,
     "model.rolled_back.v1": ModelRolledBack,
     "journal.recovered.v1": JournalRecovered,
+    "journal.repaired.v1": JournalRepaired,
+    "journal.rewound.v1": JournalRewound,
 }
 TYPE_NAMES = {data_type: name for name, data_type in EVENT_TYPES.items()}
 

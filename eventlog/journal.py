@@ -72,14 +72,15 @@ class Notice(Struct, frozen=True):
 
 class DiscardedTail(Struct, frozen=True):
     """
-    Bytes behind the acknowledged entries that an interrupted append left and recovery took out.
+    Bytes that were taken out of a journal: by recovery behind the acknowledged entries, or by a repair.
 
     Attributes:
         offset_bytes, size_bytes: where they stood and how many they were.
 
         sha256: of the bytes, 64 hex; with the offset it names this recovery for ever.
 
-        reason: `no-newline` or `nul-bytes`, the two marks of an unfinished write.
+        reason: `no-newline` or `nul-bytes`, the two marks of an unfinished write; or a repair's: `bad-lines` behind
+            the acknowledged entries, `replaced` by what a copy had, `rewound`, or `head` for a head file.
 
         kept_as: where the bytes are kept, relative to the journal's directory.
     """

@@ -20,11 +20,11 @@ from eventlog import artifacts, decisions, identity
 from eventlog import dataset_metadata as metadata_rules
 from eventlog.catalog import Catalog, ModelMetadata, model_of
 from eventlog.decisions import Decide, Decision, Terms
-from eventlog.errors import ModelogError, ProjectionLagError, RefusedError
+from eventlog.errors import ProjectionLagError, RefusedError
 from eventlog.events import ModelPublished, ModelRolledBack, check_model_id
 from eventlog.journal import FoundAnchor, Subscriber
 from eventlog.queries import RegistryQueries
-from eventlog.replay import Replay
+from eventlog.replay import Replay, catch_up_all
 from eventlog.transaction import Transaction
 
 _log = getLogger("modelog")
@@ -261,13 +261,7 @@ class ModelRegistry(RegistryQueries):
     def _tell_subscribers(self, model: ModelMetadata | None, *, rebuild: bool = False) -> None:
         """Bring every subscriber up to date; try all, then report those that could not."""
         self._point_of_no_return()
-        failures = []
-        for subscriber in self._subscribers:
-            try:
-                subscriber.catch_up(rebuild=rebuild)
-            except (ModelogError, OSError) as error:
-                failures.append(str(error))
-        if failures:
+        if failures := catch_up_all(self._subscribers, rebuild=rebuild):
             reasons = "; ".join(failures)
             what = f"not rebuilt: {reasons}"
             if not rebuild:

@@ -12,8 +12,9 @@ from logging import getLogger
 from eventlog import chain
 from eventlog.catalog import Catalog
 from eventlog.errors import JournalDamagedError, ModelogError
-from eventlog.journal import FoundAnchor, Journal
+from eventlog.journal import FoundAnchor, Journal, Subscriber
 
+_WAYS_ON = "run restore, or repair --from COPY; where only an older copy is left, repair --accept-rewind"
 _log = getLogger("modelog")
 
 
@@ -89,7 +90,8 @@ class Replay:
         foreign = []
         for item in found:
             if item.anchor.journal_id == self.catalog.journal_id:
-                self._check(item)
+                if not self.catalog.gave_up(item.anchor):
+                    self._check(item)
             elif item.binding:
                 raise self.lost(item)
             else:
@@ -101,7 +103,7 @@ class Replay:
         got = f"journal {self.catalog.journal_id}" if self.catalog.size else "no entries"
         return JournalDamagedError(
             f"{self.journal.where}: expected journal {item.anchor.journal_id} of {item.anchor.size} entries or more, "
-            f"as {item.where} remembers, got {got}: check --registry-dir, or restore the journal from a copy"
+            f"as {item.where} remembers, got {got}: check --registry-dir, or restore a backup"
         )
 
     def _check(self, item: FoundAnchor) -> None:
@@ -109,8 +111,10 @@ class Replay:
         if anchor.size > self.catalog.size:
             raise JournalDamagedError(
                 f"{where}: expected at least {anchor.size} entries, as {item.where} remembers, "
-                f"got {self.catalog.size}: the journal was rewound: restore it from a copy",
+                f"got {self.catalog.size}: the journal was rewound: {_WAYS_ON}",
                 position=self.catalog.size,
+                expected=f"{anchor.size} entries",
+                actual=f"{self.catalog.size} entries",
             )
         actual = chain.GENESIS
         for entry in self.journal.read(max(0, anchor.size - 1), max(0, anchor.size)):
@@ -118,6 +122,19 @@ class Replay:
         if actual != anchor.hash:
             raise JournalDamagedError(
                 f"{where}: entry {anchor.size - 1}: expected hash {anchor.hash}, as {item.where} remembers, "
-                f"got {actual}: history was rewritten: restore it from a copy",
+                f"got {actual}: history was rewritten: {_WAYS_ON}",
                 position=anchor.size - 1,
+                expected=f"hash {anchor.hash}",
+                actual=f"hash {actual}",
             )
+
+
+def catch_up_all(subscribers: Iterable[Subscriber], *, rebuild: bool = False) -> list[str]:
+    """Bring every subscriber up to date, also after one could not be; return why those could not that could not."""
+    failures = []
+    for subscriber in subscribers:
+        try:
+            subscriber.catch_up(rebuild=rebuild)
+        except (ModelogError, OSError) as error:
+            failures.append(str(error))
+    return failures

@@ -37,7 +37,7 @@ class Transaction:
         self._random_bytes = random_bytes
         self._point_of_no_return = point_of_no_return
 
-    def run(self, decide: Decide, terms: Terms, last_look: Callable[[], None]) -> Decision:
+    def run(self, decide: Decide, terms: Terms, last_look: Callable[[], None] = lambda: None) -> Decision:
         """
         Append what *decide* says, and fold it.
 
@@ -108,7 +108,7 @@ class Transaction:
             if event_id not in catalog.positions and event_id not in (event.id for event in events):
                 recovered = JournalRecovered(item.offset_bytes, item.size_bytes, item.sha256, item.reason, item.kept_as)
                 add(event_id, None, recovered)
-        add(terms.request_id, decision.model_id, decision.data)
+        add(terms.request_id, decision.model_id or None, decision.data)
         return events
 
     def _warn_of_clock(self, now: datetime) -> None:

@@ -1,7 +1,8 @@
 """
 The whole audit: the journal from its first byte, what other files remember of it, and the files derived from it.
 
-Every command and every fault test that asks "is this history good?" calls `verify`. It only reads.
+Where it is asked to, also every artifact. Every command and every fault test that asks "is this history good?" calls
+`verify`. It only reads.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from contextlib import suppress
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from eventlog import artifact_audit
+from eventlog.artifact_audit import ArtifactProblem
+from eventlog.artifacts import Progress
 from eventlog.catalog import Catalog
 from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
 from eventlog.journal import FoundAnchor, Notice, Subscriber
@@ -27,16 +32,24 @@ class Finding(Struct, frozen=True):
     Something that is not as it should be.
 
     Attributes:
-        kind: `damage` to acknowledged history; `unreadable` for what this program cannot judge; `derived` for a file
-            that can be rebuilt; `notice` for what does no harm.
+        kind: `damage` to acknowledged history; `unreadable` for what this program cannot judge; `artifact` for a file
+            that is not the published one; `derived` for a file that can be rebuilt; `notice` for what does no harm.
 
-        position, offset_bytes: where, as far as it is known.
+        position: of the entry, 0-based, as far as it is known; *line*, where it stands in the file, is one more.
+
+        offset_bytes, size_bytes: the bytes of the journal file, as far as they are known.
+
+        expected, actual: as far as it is one value each, such as a hash.
     """
 
-    kind: Literal["damage", "unreadable", "derived", "notice"]
+    kind: Literal["damage", "unreadable", "artifact", "derived", "notice"]
     what: str
     position: int | None = None
+    line: int | None = None
     offset_bytes: int | None = None
+    size_bytes: int | None = None
+    expected: str | None = None
+    actual: str | None = None
 
 
 class Report(Struct, frozen=True):
@@ -46,6 +59,7 @@ class Report(Struct, frozen=True):
     Attributes:
         verdict: `intact` where the journal and all anchors agree and a writer would go on; `damaged` where something
             acknowledged is not there, or a writer refuses; `cannot tell` where nothing says how much there should be.
+            Artifacts, where they were asked for, count like the journal.
 
         level: how far that claim reaches; see `reach`.
 
@@ -54,6 +68,8 @@ class Report(Struct, frozen=True):
         size, hash, journal_id: of the part that verified.
 
         anchors: the files outside the journal that agree with it.
+
+        artifacts: how many models had their artifact compared with its recorded hash; None where it was not asked for.
     """
 
     verdict: Verdict
@@ -64,6 +80,7 @@ class Report(Struct, frozen=True):
     hash: str
     anchors: list[str]
     findings: list[Finding]
+    artifacts: int | None = None
 
 
 _REACH = {
@@ -76,7 +93,13 @@ _REACH = {
 }
 
 
-def verify(replay: Replay, subscribers: Sequence[Subscriber]) -> Report:
+def verify(
+    replay: Replay,
+    subscribers: Sequence[Subscriber],
+    *,
+    artifacts: bool = False,
+    progress: Progress | None = None,
+) -> Report:
     """
     Audit a journal.
 
@@ -84,6 +107,10 @@ def verify(replay: Replay, subscribers: Sequence[Subscriber]) -> Report:
         replay: fresh, so that everything is read.
 
         subscribers: whose anchors are compared and whose files are audited.
+
+        artifacts: also compare every artifact with the hash that was recorded of it.
+
+        progress: called with bytes of artifacts done and bytes in all.
 
     Never raises for what it finds; an `OSError` means that it could not look.
     """
@@ -97,7 +124,9 @@ def verify(replay: Replay, subscribers: Sequence[Subscriber]) -> Report:
         if catalog.size == 0:
             nothing = RefusedError(f"{catalog.where}: expected a journal, got none: check --registry-dir")
             raise replay.lost(foreign[0]) if foreign else nothing
-        agreeing = [item for item in found if item.anchor.journal_id == catalog.journal_id]
+        agreeing = [
+            item for item in found if item.anchor.journal_id == catalog.journal_id and not catalog.gave_up(item.anchor)
+        ]
         findings += [Finding("derived", _foreign(item)) for item in foreign]
         elsewhere = tuple(item.where for item in foreign)
         findings += [
@@ -108,18 +137,20 @@ def verify(replay: Replay, subscribers: Sequence[Subscriber]) -> Report:
         ]
     except JournalDamagedError as error:
         catalog = _salvaged(replay)
-        what = str(error).removesuffix(": run verify")
-        findings.append(Finding("damage", what, error.position, error.offset_bytes))
+        findings.append(_damage(error))
     except ModelogError as error:
         findings.append(Finding("unreadable", str(error)))
     notices = replay.journal.notices()
     findings += [Finding(_kind(notice), notice.what) for notice in notices]
     findings += [
-        Finding("notice", f"entry {position}: its time is before an earlier entry's", position)
+        Finding("notice", f"entry {position}: its time is before an earlier entry's", position, position + 1)
         for position in catalog.backward
     ]
+    if artifacts:
+        findings += [_artifact(problem) for problem in artifact_audit.audit(catalog, progress)]
     headless = any(notice.extent_unknown for notice in notices)
-    return _report(catalog, agreeing, findings, headless=headless)
+    report = _report(catalog, agreeing, findings, headless=headless)
+    return replace(report, artifacts=len(catalog.published)) if artifacts else report
 
 
 def _salvaged(replay: Replay) -> Catalog:
@@ -129,6 +160,27 @@ def _salvaged(replay: Replay) -> Catalog:
         for entry in replay.journal.salvage():
             catalog.apply(entry)
     return catalog
+
+
+def _damage(error: JournalDamagedError) -> Finding:
+    what = str(error)
+    if what.endswith(": run verify"):
+        what = what.removesuffix("verify") + "repair --from COPY"
+    line = None if error.position is None else error.position + 1
+    return Finding(
+        "damage", what, error.position, line, error.offset_bytes, error.size_bytes, error.expected, error.actual
+    )
+
+
+def _artifact(problem: ArtifactProblem) -> Finding:
+    return Finding(
+        "artifact",
+        f"{problem.problem}: {problem.what}",
+        problem.position,
+        problem.position + 1,
+        expected=problem.expected,
+        actual=problem.actual,
+    )
 
 
 def _foreign(item: FoundAnchor) -> str:
@@ -146,11 +198,12 @@ def _kind(notice: Notice) -> Literal["damage", "unreadable", "notice"]:
 
 def _report(catalog: Catalog, agreeing: list[FoundAnchor], findings: list[Finding], *, headless: bool) -> Report:
     kinds = {finding.kind for finding in findings}
-    verdict: Verdict = "damaged" if "damage" in kinds else "cannot tell" if "unreadable" in kinds else "intact"
+    history: Verdict = "damaged" if "damage" in kinds else "cannot tell" if "unreadable" in kinds else "intact"
+    verdict: Verdict = "damaged" if "artifact" in kinds else history
     beside = os.path.dirname(os.path.realpath(catalog.where))
     outside = [item for item in agreeing if os.path.dirname(os.path.realpath(item.where)) != beside]
     level: Level = "L2" if outside else "L1"
-    if verdict != "intact":
+    if history != "intact":
         level = "L0" if headless and catalog.size else "none"
     return Report(
         verdict,

@@ -1,33 +1,42 @@
 """
-The read side, and the one place where things are wired: a journal, its fold, the registry, the standard projections.
+The read side: what to import.
 
     >>> from projections import ModelRegistry, RuntimeStateManager, open_registry
+
+What keeps a registry in good health (`verify_registry`, `repair_registry`, `backup_registry`, `restore_registry`,
+`examine_registry`) comes from here too, and is only imported when it is used.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eventlog import durable
 from eventlog import registry as _registry
 from eventlog.catalog import ModelMetadata
-from eventlog.engines import open_journal
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
-from eventlog.replay import Replay
-from eventlog.verify import Report
-from eventlog.verify import verify as _verify
-from projections.projector import Projection, Projector
-from projections.registry_json import RegistryJson
-from projections.runtime_checkpoint import RuntimeCheckpointProjection
 from projections.runtime_state import RuntimeCheckpoint, RuntimeStateManager
+from projections.wiring import manager_of, wire
+
+if TYPE_CHECKING:
+    from projections.maintenance import (
+        backup_registry,
+        examine_registry,
+        repair_registry,
+        restore_registry,
+        verify_registry,
+    )
 
 __all__ = [
     "ModelMetadata",
     "ModelRegistry",
     "RuntimeCheckpoint",
     "RuntimeStateManager",
+    "backup_registry",
+    "examine_registry",
     "open_registry",
+    "repair_registry",
+    "restore_registry",
     "verify_registry",
 ]
 
@@ -54,7 +63,7 @@ class ModelRegistry(_registry.ModelRegistry):
         lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
         **settings: Any,
     ) -> None:
-        replay, projector = _wire(root, state_manager, lock_timeout_seconds)
+        replay, projector = wire(root, state_manager, lock_timeout_seconds=lock_timeout_seconds)
         super().__init__(replay, [projector], **settings)
 
 
@@ -66,31 +75,14 @@ def open_registry(
     **settings: Any,
 ) -> ModelRegistry:
     """Return the registry of *registry_dir*, with the runtime of *state_dir* attached unless that is None."""
-    manager = _manager(state_dir, lock_timeout_seconds)
+    manager = manager_of(state_dir, lock_timeout_seconds)
     return ModelRegistry(registry_dir, manager, lock_timeout_seconds=lock_timeout_seconds, **settings)
 
 
-def verify_registry(
-    registry_dir: str | os.PathLike[str] = "var/models", state_dir: str | os.PathLike[str] | None = "var/runtime"
-) -> Report:
-    """Audit a registry from its first byte, and its projections; see `eventlog.verify`. Reads only."""
-    manager = _manager(state_dir, LOCK_TIMEOUT_SECONDS)
-    replay, projector = _wire(
-        registry_dir, manager, LOCK_TIMEOUT_SECONDS, tell=lambda _notice: None
-    )  # the report tells
-    return _verify(replay, [projector])
+def __getattr__(name: str) -> Any:
+    """Import the maintenance functions when they are asked for (PEP 562): a runtime that publishes needs none."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from projections import maintenance  # noqa: PLC0415
 
-
-def _manager(state_dir: str | os.PathLike[str] | None, lock_timeout_seconds: float) -> RuntimeStateManager | None:
-    return None if state_dir is None else RuntimeStateManager(state_dir, lock_timeout_seconds=lock_timeout_seconds)
-
-
-def _wire(
-    root: str | os.PathLike[str], manager: RuntimeStateManager | None, lock_timeout_seconds: float, **settings: Any
-) -> tuple[Replay, Projector]:
-    directory = durable.checked_path(root, "registry directory")
-    replay = Replay(open_journal(f"file:{directory}", lock_timeout_seconds=lock_timeout_seconds), **settings)
-    projections: list[Projection] = [RegistryJson(directory, lock_timeout_seconds=lock_timeout_seconds)]
-    if manager is not None:
-        projections.append(RuntimeCheckpointProjection(manager))
-    return replay, Projector(replay, projections)
+    return getattr(maintenance, name)

@@ -43,8 +43,14 @@ class Projection(Protocol):
 
 
 def is_due(applied: Anchor | None, catalog: Catalog, *, rebuild: bool) -> bool:
-    """Say whether a file that has got as far as *applied* is to be written; one that is ahead of *catalog* never is."""
-    return applied is None or applied.size < catalog.size or (rebuild and applied.size == catalog.size)
+    """
+    Say whether a file that has got as far as *applied* is to be written.
+
+    One that is ahead of *catalog* never is, but for one that speaks of entries which a person knowingly gave up.
+    """
+    if applied is None or catalog.gave_up(applied):
+        return True
+    return applied.size < catalog.size or (rebuild and applied.size == catalog.size)
 
 
 class Projector:

@@ -60,6 +60,10 @@ VERBS = {
     "active": "show the active model",
     "rebuild": "write the derived files anew from the journal",
     "verify": "audit the journal and the derived files",
+    "repair": "mend a damaged journal, as far as that can be proven",
+    "backup": "copy the history, verified, beside running writers",
+    "restore": "bring a registry up to a backup",
+    "doctor": "say everything that a person should know of a registry",
 }
 _log = getLogger("modelog")
 

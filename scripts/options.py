@@ -16,6 +16,9 @@ from scripts.interrupts import Interrupts
 
 REGISTRY_DIR = "var/models"
 STATE_DIR = "var/runtime"
+SETTINGS = tuple(
+    f"MODELOG_{name}" for name in ("REGISTRY_DIR", "STATE_DIR", "ACTOR", "OUTPUT", "LOCK_TIMEOUT", "LOG_LEVEL")
+)
 LEVELS = ("debug", "info", "warning", "error")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -89,6 +92,22 @@ def shown(function: _F) -> _F:
     return add(function)
 
 
+def explained(function: _F) -> _F:
+    """Add what every verb takes that the history tells with who and why."""
+    for add in (
+        click.option("--reason", callback=as_text, help="Why; kept in the history."),
+        click.option(
+            "--actor",
+            show_envvar=True,
+            envvar="MODELOG_ACTOR",
+            callback=as_text,
+            help="Who; kept in the history.  [default: user@host]",
+        ),
+    ):
+        function = add(function)
+    return function
+
+
 def waiting(function: _F) -> _F:
     """Add what every verb takes that may have to wait for another process."""
     add = click.option(
@@ -105,12 +124,17 @@ def waiting(function: _F) -> _F:
     return add(function)
 
 
+def dry(function: _F) -> _F:
+    """Add what every verb takes that can be rehearsed."""
+    return click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing.")(function)
+
+
 def changing(function: _F) -> _F:
     """Add what every verb takes that appends an event."""
     for add in (
         waiting,
         click.option("--take-over", is_flag=True, help="Let a runtime that follows another journal follow this one."),
-        click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing."),
+        dry,
         click.option("--expect-active", metavar="ID", help="Refuse unless this model (or 'none') is active."),
         click.option(
             "--id",
@@ -119,27 +143,25 @@ def changing(function: _F) -> _F:
             metavar="KEY",
             help="Repeating a request with the same KEY gives the same answer and records it once.",
         ),
-        click.option("--reason", callback=as_text, help="Why; kept in the history."),
-        click.option(
-            "--actor",
-            show_envvar=True,
-            envvar="MODELOG_ACTOR",
-            callback=as_text,
-            help="Who; kept in the history.  [default: user@host]",
-        ),
+        explained,
     ):
         function = add(function)
     return function
 
 
+def hold_interrupts() -> Callable[[], None]:
+    """Return what is to be called at the point of no return: from there on, interrupts are only noted."""
+    interrupts = click.get_current_context().find_object(Interrupts)
+    return interrupts.hold if interrupts else lambda: None
+
+
 def open_for_change(registry_dir: str, state_dir: str | None, lock_timeout: float) -> ModelRegistry:
     """Return the registry with its runtime attached; from the point of no return on, interrupts are held."""
-    interrupts = click.get_current_context().find_object(Interrupts)
     return open_registry(
         registry_dir,
         STATE_DIR if state_dir is None else state_dir,
         lock_timeout_seconds=lock_timeout,
-        point_of_no_return=interrupts.hold if interrupts else lambda: None,
+        point_of_no_return=hold_interrupts(),
     )
 
 

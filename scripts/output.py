@@ -204,6 +204,18 @@ def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
     print_fields([(name, _words(value)) for name, value in fields.items()])
 
 
+def print_report(report: Any, fields: Sequence[tuple[str, str]], output_format: str) -> None:
+    """Print a report as JSON or in words; who reads no further still gets the exit status that it leads to."""
+    try:
+        if output_format == "json":
+            print_json(msgspec.to_builtins(report))
+        else:
+            print_fields(fields)
+        flush()
+    except BrokenPipeError:
+        abandon_streams()
+
+
 def _words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -3,7 +3,8 @@ The file engine: one file, one line an entry, and a head that says how much of i
 
 `journal.jsonl` holds the entries, `journal.head` the head, `quarantine/` what recovery took out. A writer holds `flock`
 on the journal itself; readers take no lock. How it reads stands in `jsonl_reader`, how it writes in `jsonl_writer`, the
-format of the head in `jsonl_head`, and what may be done with bytes behind the head in `jsonl_tail`.
+format of the head in `jsonl_head`, what may be done with bytes behind the head in `jsonl_tail`, and what a person may
+have done to a damaged journal in `jsonl_repair`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from eventlog import durable, locking
 from eventlog.engines.jsonl_head import Head
 from eventlog.engines.jsonl_quarantine import Quarantine
 from eventlog.engines.jsonl_reader import JsonlReader
+from eventlog.engines.jsonl_repair import JsonlRepair
 from eventlog.engines.jsonl_writer import JsonlWriter
 from eventlog.journal import DiscardedTail, Notice, Tail
 
@@ -74,23 +76,34 @@ class JsonlJournal:
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the lock; first mend what an interrupted append left behind."""
-        if not self._threads.acquire(timeout=self._lock_timeout_seconds):
-            raise locking.timed_out(self.where, "another thread", self._lock_timeout_seconds)
-        try:
+        with self._one_thread():
             if self._writer is not None:
                 yield
                 return
-            descriptor = self._lock()
-            try:
+            if not os.path.lexists(self.where):
+                self._reader.acknowledged()  # a head without its journal is damage: leave it as it is
+            with self._locked() as descriptor:
                 writer = JsonlWriter(descriptor, self.where, self._head_path, self._quarantine)
-                self._synced = writer.mend(self._reader, self._synced)
-                self._writer = writer
-                yield
-            finally:
-                self._writer = None
-                locking.release(descriptor)
-        finally:
-            self._threads.release()
+                try:
+                    self._synced = writer.mend(self._reader, self._synced)
+                    self._writer = writer
+                    yield
+                finally:
+                    self._writer = None
+
+    @contextmanager
+    def repairing(self, *, dry_run: bool) -> Iterator[JsonlRepair]:
+        """
+        Hold the lock of a journal that may be damaged, without mending anything; afterwards open it anew.
+
+        Args:
+            dry_run: only look, without the lock.
+
+        Raises:
+            RefusedError, LockTimeoutError: the journal cannot be opened or locked. Nothing was changed.
+        """
+        with self._one_thread(), self._opened() if dry_run else self._locked() as descriptor:
+            yield JsonlRepair(descriptor, self.where, self._head_path, self._quarantine)
 
     def discarded(self) -> Sequence[DiscardedTail]:
         """Return what is in quarantine and not yet recorded in the journal."""
@@ -105,10 +118,38 @@ class JsonlJournal:
                 self._quarantine.mark_recorded(recording)
             return Tail(head.size, head.hash)
 
+    @contextmanager
+    def _one_thread(self) -> Iterator[None]:
+        if not self._threads.acquire(timeout=self._lock_timeout_seconds):
+            raise locking.timed_out(self.where, "another thread", self._lock_timeout_seconds)
+        try:
+            yield
+        finally:
+            self._threads.release()
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        """Open the journal for reading; a missing one is as good as an empty one."""
+        with durable.refusing(self.where):
+            try:
+                descriptor = durable.open_regular(self.where, os.O_RDONLY)
+            except FileNotFoundError:
+                descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        descriptor = self._lock()
+        try:
+            yield descriptor
+        finally:
+            locking.release(descriptor)
+
     def _lock(self) -> int:
         """Open and lock the journal, and make sure that the locked file is still the one with that name."""
-        if not os.path.lexists(self.where):
-            self._reader.acknowledged()  # a head without its journal is damage: leave it as it is
         with durable.refusing(self._directory):
             durable.create_directory(self._directory)
         with durable.refusing(self.where):

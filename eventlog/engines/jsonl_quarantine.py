@@ -22,7 +22,10 @@ PENDING_MAX = 64
 """Most that one append records; what is left stays pending for the next."""
 
 _PENDING = ".pending"
-_NAME = re.compile(r"([0-9]{20})-([0-9]{1,12})-([0-9a-f]{64})\.(no-newline|nul-bytes)")
+REASONS = ("no-newline", "nul-bytes", "bad-lines", "replaced", "rewound", "head")
+"""The two marks of an unfinished write; then what a person decided: `eventlog.repair` says when."""
+
+_NAME = re.compile(rf"([0-9]{{20}})-([0-9]{{1,12}})-([0-9a-f]{{64}})\.({'|'.join(REASONS)})")
 
 
 class Quarantine:

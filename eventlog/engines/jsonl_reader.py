@@ -67,6 +67,8 @@ class JsonlReader:
                     f"got {mark.size} up to {mark.hash}: run verify",
                     position=min(mark.size, head.size),
                     offset_bytes=mark.offset_bytes,
+                    expected=f"hash {head.hash}",
+                    actual=f"hash {mark.hash}",
                 )
 
     def salvage(self) -> Iterator[bytes]:
@@ -93,8 +95,11 @@ class JsonlReader:
         if size_bytes < head.end_bytes:
             raise JournalDamagedError(
                 f"{self._where}: expected {head.end_bytes} acknowledged bytes, got {size_bytes}: "
-                "acknowledged events are lost: restore the file from a copy",
+                "acknowledged events are lost: run repair --from COPY",
                 offset_bytes=size_bytes,
+                size_bytes=head.end_bytes - size_bytes,
+                expected=f"{head.end_bytes} bytes",
+                actual=f"{size_bytes} bytes",
             )
 
     @contextmanager
@@ -128,8 +133,8 @@ class JsonlReader:
         then = "the next publish or rollback mends it"
         if verdict.refusal is not None:
             then = (
-                f"publish and rollback refuse until the bytes behind offset {verdict.head.end_bytes} "
-                f"are cut off ({verdict.refusal}): keep a copy of the file first"
+                f"publish and rollback refuse because of the bytes behind offset {verdict.head.end_bytes} "
+                f"({verdict.refusal}): run repair --discard-tail"
             )
         what = f"{self._head_path}: one of two slots is damaged: {then}"
         self.notices.append(Notice(what, blocks_writing=verdict.refusal is not None))
@@ -148,7 +153,7 @@ class JsonlReader:
             )
             then = "the next publish or rollback deals with them"
             if refusal is not None:
-                then = f"publish and rollback refuse until they are cut off ({refusal}): keep a copy of the file first"
+                then = f"publish and rollback refuse because of them ({refusal}): run repair --discard-tail"
             self.notices.append(Notice(what + then, blocks_writing=refusal is not None))
 
     def _without_head(self, descriptor: int, size_bytes: int) -> Head:
@@ -163,7 +168,7 @@ class JsonlReader:
         self.notices.append(
             Notice(
                 f"{self._head_path}: missing or damaged: showing the {mark.size} entries that verify, "
-                "not knowing how many there were: publish and rollback refuse until it is restored from a copy",
+                "not knowing how many there were: publish and rollback refuse: run repair --rebuild-head",
                 extent_unknown=True,
                 blocks_writing=True,
             )

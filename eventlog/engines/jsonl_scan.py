@@ -107,7 +107,9 @@ def _verified(where: str, lines: list[bytes], mark: Mark) -> Mark:
     except chain.ChainError as error:
         good = lines[: error.index]
         mark = Mark(mark.size + len(good), mark.offset_bytes + _bytes_of(good))
-        raise _damaged(where, mark, f"{len(lines[error.index])} bytes: {error}") from error
+        raise _damaged(
+            where, mark, f"{len(lines[error.index])} bytes: {error}", len(lines[error.index]), error
+        ) from error
     return Mark(mark.size + len(lines), mark.offset_bytes + _bytes_of(lines), newest)
 
 
@@ -115,9 +117,14 @@ def _bytes_of(lines: list[bytes]) -> int:
     return sum(map(len, lines)) + len(lines)
 
 
-def _damaged(where: str, mark: Mark, what: str) -> JournalDamagedError:
+def _damaged(
+    where: str, mark: Mark, what: str, size_bytes: int | None = None, error: chain.ChainError | None = None
+) -> JournalDamagedError:
     return JournalDamagedError(
         f"{where}: damaged entry {mark.size} at offset {mark.offset_bytes}, {what}: run verify",
         position=mark.size,
         offset_bytes=mark.offset_bytes,
+        size_bytes=size_bytes,
+        expected=None if error is None else error.expected,
+        actual=None if error is None else error.got,
     )

@@ -85,14 +85,15 @@ class JsonlWriter:
             if found.newest is None and size_bytes > 0:
                 raise JournalDamagedError(
                     f"{self._head_path}: missing or damaged, while {self._where} has {size_bytes} bytes: "
-                    "restore it from a copy"
+                    "run repair --rebuild-head"
                 )
             head = found.newest or Head()
             reader.refuse_cut(head, size_bytes)
             verdict = judge(self._descriptor, head, size_bytes)
             if verdict.refusal is not None:
                 raise JournalDamagedError(
-                    f"{self._where}: behind the {head.end_bytes} acknowledged bytes: {verdict.refusal}: run verify",
+                    f"{self._where}: behind the {head.end_bytes} acknowledged bytes: {verdict.refusal}: "
+                    "run repair --discard-tail",
                     position=verdict.head.size,
                     offset_bytes=verdict.head.end_bytes,
                 )

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import click
-import msgspec
 
 from eventlog.verify import Report
-from projections import verify_registry
-from scripts import options, output
+from projections.maintenance import verify_registry
+from scripts import options, output, progress
 
 STATUS_BY_VERDICT = {"intact": 0, "damaged": 3, "cannot tell": 2}
 STATUS_DERIVED = 5
 
 
 @click.command()
+@click.option("--artifacts", is_flag=True, help="Also hash every artifact and compare it with what was recorded.")
 @options.shown
 @options.common
-def command(output_format: str, registry_dir: str, state_dir: str | None) -> int:
+def command(artifacts: bool, output_format: str, registry_dir: str, state_dir: str | None) -> int:
     """Audit the journal from its first byte, what other files remember of it, and the files derived from it."""
-    report = verify_registry(registry_dir, options.paired_state_dir(registry_dir, state_dir))
-    try:
-        if output_format == "json":
-            output.print_json(msgspec.to_builtins(report))
-        else:
-            _print_report(report)
-    except BrokenPipeError:  # who reads no further still gets the verdict
-        output.abandon_streams()
+    with progress.hashing() as hashing:
+        runtime = options.paired_state_dir(registry_dir, state_dir)
+        report = verify_registry(registry_dir, runtime, artifacts=artifacts, progress=hashing)
+    output.print_report(report, fields_of(report), output_format)
     behind = any(finding.kind == "derived" for finding in report.findings)
     return STATUS_BY_VERDICT[report.verdict] or (STATUS_DERIVED if behind else 0)
 
 
-def _print_report(report: Report) -> None:
+def fields_of(report: Report) -> list[tuple[str, str]]:
+    """Return a report in words, name and value."""
     fields = [
         ("verdict", report.verdict),
         ("reach", f"{report.level}: {report.reach}"),
@@ -39,5 +36,7 @@ def _print_report(report: Report) -> None:
         ("hash", report.hash),
     ]
     fields += [("agrees", where) for where in report.anchors]
+    if report.artifacts is not None:
+        fields.append(("artifacts", f"{report.artifacts} compared"))
     fields += [(finding.kind, finding.what) for finding in report.findings]
-    output.print_fields(fields)
+    return fields

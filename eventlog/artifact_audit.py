@@ -1,0 +1,114 @@
+"""Every artifact that a history names against the SHA-256 that it recorded; several at a time. Reads only."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+from msgspec import Struct
+
+from eventlog import artifacts
+from eventlog.catalog import Catalog
+from eventlog.errors import RefusedError
+from eventlog.events import ModelPublished
+
+WORKERS_MAX = 16
+Problem = Literal["changed", "missing", "unreadable"]
+
+
+class ArtifactProblem(Struct, frozen=True):
+    """
+    An artifact that is not what was published.
+
+    Attributes:
+        position: of the event that published it.
+
+        what: the model, the path, and what is wrong, in words.
+
+        expected, actual: SHA-256, 64 hex; *actual* only of one that changed.
+    """
+
+    problem: Problem
+    position: int
+    what: str
+    expected: str
+    actual: str | None = None
+
+
+def audit(catalog: Catalog, progress: artifacts.Progress | None = None) -> list[ArtifactProblem]:
+    """
+    Hash the artifact of every model and return those that are not what was published, in the order of publication.
+
+    A file that several models name is read once. Hashing runs in as many threads as there are processors.
+
+    Args:
+        progress: called with bytes done and bytes in all; from one thread at a time.
+    """
+    models = [catalog.model(model_id) for model_id in catalog.published]
+    paths = list(dict.fromkeys(model.artifact_path for model in models))
+    meter = _Meter(sum(map(_size_of, paths)), progress)
+    workers = ThreadPoolExecutor(min(WORKERS_MAX, os.cpu_count() or 1))
+    try:
+        digests = dict(zip(paths, workers.map(lambda path: _digest(path, meter), paths), strict=True))
+    except BaseException:
+        meter.stopped = True
+        raise
+    finally:
+        workers.shutdown(cancel_futures=True)
+    found = []
+    for model in models:
+        event, digest = catalog.published[model.model_id], digests[model.artifact_path]
+        assert isinstance(event.data, ModelPublished), "only these are in `published`"
+        if isinstance(digest, RefusedError):
+            missing = isinstance(digest.__cause__, FileNotFoundError | NotADirectoryError)
+            problem: Problem = "missing" if missing else "unreadable"
+            found.append(ArtifactProblem(problem, event.position, f"{model.model_id}: {digest}", model.sha256))
+        elif digest != model.sha256:
+            path = artifacts.path_to_text(model.artifact_path)[0]
+            what = f"{model.model_id}: artifact {path}: expected sha256 {model.sha256}, got {digest}"
+            found.append(ArtifactProblem("changed", event.position, what, model.sha256, digest))
+    return found
+
+
+class _Meter:
+    """Adds up the progress of several threads."""
+
+    def __init__(self, total: int, progress: artifacts.Progress | None) -> None:
+        self.stopped = False
+        self._total = total
+        self._done = 0
+        self._progress = progress
+        self._threads = threading.Lock()
+
+    def for_one_file(self) -> Callable[[int, int], None]:
+        """Return the callback for one file."""
+        before = 0
+
+        def advance(done: int, _total: int) -> None:
+            nonlocal before
+            with self._threads:
+                if self.stopped:
+                    raise InterruptedError
+                self._done += done - before
+                before = done
+                if self._progress is not None:
+                    self._progress(min(self._done, self._total), self._total)
+
+        return advance
+
+
+def _digest(path: str, meter: _Meter) -> str | RefusedError:
+    try:
+        return artifacts.hash_artifact(path, meter.for_one_file()).sha256
+    except RefusedError as error:
+        return error
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0

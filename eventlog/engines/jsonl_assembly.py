@@ -1,0 +1,165 @@
+"""
+Put a journal together from the whole lines of several files, taking only bytes whose hashes fit.
+
+A line that ends in its own hash is what it was when it was written, wherever it stands now. `prev` in it names the line
+before. So from the hash of the last line the way back to the first is unique, and every line on it is proven: it does
+not matter which file a line comes from, nor what stands between the lines. The way forward is not proven in the same
+sense (two files may go on differently from one place), so two ways on are refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from eventlog import chain
+from eventlog.engines.jsonl_head import Head
+from eventlog.engines.jsonl_scan import CHUNK_BYTES
+from eventlog.errors import RefusedError
+from eventlog.journal import ENTRY_BYTES_MAX
+
+
+class Line(Struct, frozen=True, gc=False):
+    """Where a whole line stands: in which of the files, at which offset, of how many bytes without its newline."""
+
+    prev: str
+    hash: str
+    file: int
+    offset_bytes: int
+    size_bytes: int
+
+
+class Assembly:
+    """
+    The whole lines of some files.
+
+    Args:
+        files: open for reading, the damaged journal first; a line that stands in several is taken from the first.
+    """
+
+    def __init__(self, files: Sequence[int]) -> None:
+        self._files = files
+        self._by_hash: dict[str, Line] = {}
+        for number, descriptor in enumerate(files):
+            for line in _whole_lines(descriptor, number):
+                self._by_hash.setdefault(line.hash, line)
+
+    def back_from(self, newest: str, size: int) -> list[Line]:
+        """
+        Return the *size* lines of which the last has the hash *newest*, in order.
+
+        Raises:
+            RefusedError: one of them is in none of the files, or they are not *size*.
+        """
+        lines: list[Line] = []
+        wanted = newest
+        while wanted != chain.GENESIS:
+            line = self._by_hash.get(wanted)
+            if line is None or len(lines) == size:
+                place = f"entry {size - len(lines) - 1} with hash {wanted}"
+                got = "none of the files has it" if line is None else f"a history of more than {size} entries"
+                raise RefusedError(f"expected {place}, got: {got}")
+            lines.append(line)
+            wanted = line.prev
+        if len(lines) != size:
+            raise RefusedError(f"expected {size} entries up to hash {newest}, got {len(lines)}")
+        return lines[::-1]
+
+    def forward_from(self, last: str, *, file: int | None = None) -> list[Line]:
+        """
+        Return the lines that follow the one with the hash *last*, in order, as far as there are any.
+
+        Args:
+            last: 64 zeros for the beginning.
+
+            file: take only lines of this one.
+
+        Raises:
+            RefusedError: two different lines follow the same one.
+        """
+        after: dict[str, Line] = {}
+        forks: dict[str, Line] = {}
+        for line in self._by_hash.values():
+            if file in (None, line.file) and after.setdefault(line.prev, line) is not line:
+                forks[line.prev] = line
+        lines: list[Line] = []
+        while (next_line := after.get(last)) is not None:
+            if last in forks:
+                raise RefusedError(
+                    f"expected one entry {len(lines)} after hash {last}, got {next_line.hash} and {forks[last].hash}"
+                )
+            lines.append(next_line)
+            last = next_line.hash
+        return lines
+
+    def first_lines(self) -> list[Line]:
+        """Return the lines of the first file that begin a journal; one, unless it was mixed up with another."""
+        return [line for line in self._by_hash.values() if line.file == 0 and line.prev == chain.GENESIS]
+
+    def entries(self, lines: Sequence[Line]) -> Iterator[bytes]:
+        """
+        Yield the bytes of *lines*, each with a newline, verified once more.
+
+        Raises:
+            RefusedError: a file has changed meanwhile.
+        """
+        prev = lines[0].prev if lines else chain.GENESIS
+        for line in lines:
+            entry = os.pread(self._files[line.file], line.size_bytes, line.offset_bytes)
+            try:
+                prev = chain.verify([entry], prev)
+            except chain.ChainError as error:
+                raise RefusedError(f"a file changed while it was read: {error}") from error
+            yield entry + b"\n"
+
+    def surplus(self, lines: Sequence[Line]) -> list[tuple[int, int]]:
+        """Return offset and size of the bytes of the first file that belong to none of *lines*, in order."""
+        size_bytes = os.fstat(self._files[0]).st_size
+        gaps, end = [], 0
+        used = sorted((line.offset_bytes, line.offset_bytes + line.size_bytes + 1) for line in lines if line.file == 0)
+        for start, stop in [*used, (size_bytes, size_bytes)]:
+            if start > end:
+                gaps.append((end, start - end))
+            end = max(end, stop)
+        return gaps
+
+
+def head_of(lines: Sequence[Line]) -> Head:
+    """Return the head that acknowledges *lines* from the first on."""
+    if not lines:
+        return Head()
+    return Head(len(lines), sum(line.size_bytes + 1 for line in lines), lines[-1].hash)
+
+
+def in_place(lines: Sequence[Line]) -> bool:
+    """Say whether *lines* are the beginning of the first file as it stands, newlines included."""
+    offset_bytes = 0
+    for line in lines:
+        if line.file != 0 or line.offset_bytes != offset_bytes:
+            return False
+        offset_bytes += line.size_bytes + 1
+    return True
+
+
+def _whole_lines(descriptor: int, file: int) -> Iterator[Line]:
+    """Yield the lines that end in their own hash; memory is bounded whatever the file holds."""
+    carried, offset_bytes, start = b"", 0, 0
+    skipping = False
+    while True:
+        chunk = os.pread(descriptor, CHUNK_BYTES, offset_bytes)
+        offset_bytes += len(chunk)
+        pieces = (carried + chunk).split(b"\n")
+        carried = pieces.pop() if chunk else b""
+        for piece in pieces:
+            if not skipping and len(piece) <= ENTRY_BYTES_MAX and chain.is_sealed(piece):
+                yield Line(chain.prev_of(piece), chain.hash_of(piece), file, start, len(piece))
+            skipping = False
+            start += len(piece) + 1
+        if not chunk:
+            return
+        if len(carried) > ENTRY_BYTES_MAX:
+            skipping = True
+            start += len(carried)
+            carried = b""

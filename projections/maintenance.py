@@ -1,0 +1,120 @@
+"""
+What keeps a registry in good health, wired: verify, repair, backup, restore, doctor. Each returns a typed report.
+
+The functions open the registry anew, read what is there, and say what they found or did; see the modules of `eventlog`
+that they call for what is promised and raised.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Any
+
+from eventlog import backup as _backup
+from eventlog import doctor as _doctor
+from eventlog import identity
+from eventlog.artifacts import Progress
+from eventlog.decisions import Terms
+from eventlog.locking import LOCK_TIMEOUT_SECONDS
+from eventlog.registry import utc_now
+from eventlog.repair import Action, RepairReport, Repairs
+from eventlog.verify import Report
+from eventlog.verify import verify as _verify
+from projections import registry_json
+from projections.wiring import manager_of, wire
+
+Path = str | os.PathLike[str]
+
+
+def verify_registry(
+    registry_dir: Path = "var/models",
+    state_dir: Path | None = "var/runtime",
+    *,
+    artifacts: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Audit a registry from its first byte, its derived files and, if asked, its artifacts; see `eventlog.verify`."""
+    replay, projector = wire(registry_dir, manager_of(state_dir), tell=_silent)
+    return _verify(replay, [projector], artifacts=artifacts, progress=progress)
+
+
+def repair_registry(
+    action: Action,
+    registry_dir: Path = "var/models",
+    state_dir: Path | None = "var/runtime",
+    *,
+    copy: Path | None = None,
+    reason: str | None = None,
+    actor: str | None = None,
+    dry_run: bool = False,
+    lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
+    now: Callable[[], datetime] = utc_now,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+    point_of_no_return: Callable[[], None] = lambda: None,
+) -> RepairReport:
+    """Mend a damaged journal as far as that can be proven; `eventlog.repair` has the actions and what they raise."""
+    terms = Terms(
+        actor=identity.check_text("actor", identity.default_actor() if actor is None else actor),
+        request_id=identity.new_uuid(random_bytes),
+        reason=None if reason is None else identity.check_utf8("reason", reason),
+    )
+    repairs = Repairs(
+        lambda: _opened(registry_dir, state_dir, lock_timeout_seconds),
+        now=now,
+        random_bytes=random_bytes,
+        point_of_no_return=point_of_no_return,
+    )
+    return repairs.run(action, terms=terms, copy=None if copy is None else os.fspath(copy), dry_run=dry_run)
+
+
+def backup_registry(destination: Path, registry_dir: Path = "var/models") -> _backup.BackupReport:
+    """Copy what is acknowledged into a new directory, verified; see `eventlog.backup`."""
+    replay, _ = wire(registry_dir, None)
+    derived = {registry_json.NAME: registry_json.render}
+    return _backup.backup(replay, os.fspath(registry_dir), os.fspath(destination), derived=derived)
+
+
+def restore_registry(
+    source: Path,
+    registry_dir: Path = "var/models",
+    state_dir: Path | None = "var/runtime",
+    *,
+    dry_run: bool = False,
+    lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
+    point_of_no_return: Callable[[], None] = lambda: None,
+) -> _backup.RestoreReport:
+    """Bring an empty registry, or one that the backup continues, up to the backup; see `eventlog.backup`."""
+    replay, subscribers = _opened(registry_dir, state_dir, lock_timeout_seconds)
+    return _backup.restore(
+        os.fspath(source), replay, subscribers, dry_run=dry_run, point_of_no_return=point_of_no_return
+    )
+
+
+def examine_registry(
+    registry_dir: Path = "var/models",
+    state_dir: Path | None = "var/runtime",
+    *,
+    packages: Collection[str] = (),
+    settings: Collection[str] = (),
+) -> _doctor.Examination:
+    """Say everything that a person should know of a registry and its surroundings; see `eventlog.doctor`."""
+    manager = manager_of(state_dir)
+    return _doctor.examine(
+        os.fspath(registry_dir),
+        None if manager is None else str(manager.path),
+        verify_registry(registry_dir, state_dir),
+        packages=packages,
+        settings=settings,
+    )
+
+
+def _opened(registry_dir: Path, state_dir: Path | None, lock_timeout_seconds: float) -> tuple[Any, list[Any]]:
+    manager = manager_of(state_dir, lock_timeout_seconds)
+    replay, projector = wire(registry_dir, manager, lock_timeout_seconds=lock_timeout_seconds)
+    return replay, [projector]
+
+
+def _silent(_notice: str) -> None:
+    """The report tells."""

@@ -1,0 +1,29 @@
+"""`backup`: copy the history, verified, beside running writers."""
+
+from __future__ import annotations
+
+import click
+
+from projections.maintenance import backup_registry
+from scripts import options, output
+
+
+@click.command()
+@click.argument("destination", metavar="DEST")
+@options.shown
+@options.common
+def command(destination: str, output_format: str, registry_dir: str, state_dir: str | None) -> None:
+    """
+    Copy the acknowledged history into the new directory DEST, also while others publish.
+
+    Anybody can check it with `sha256sum -c SHA256SUMS`. Artifacts are not in it.
+    """
+    report = backup_registry(destination, registry_dir)
+    fields = [
+        ("backup", report.destination),
+        ("journal", report.journal_id),
+        ("entries", str(report.size)),
+        ("bytes", str(report.size_bytes)),
+        ("hash", report.hash),
+    ]
+    output.print_report(report, fields, output_format)

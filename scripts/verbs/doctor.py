@@ -1,0 +1,37 @@
+"""`doctor`: everything that a person should know of a registry at once."""
+
+from __future__ import annotations
+
+import click
+
+from eventlog.doctor import Examination
+from projections.maintenance import examine_registry
+from scripts import options, output
+from scripts.verbs.verify import STATUS_BY_VERDICT, STATUS_DERIVED
+
+STATUS_FOUND = 2
+PACKAGES = ("eventlog", "projections", "scripts", "msgspec", "click")
+
+
+@click.command()
+@options.shown
+@options.common
+def command(output_format: str, registry_dir: str, state_dir: str | None) -> int:
+    """Look at the history, permissions, disks, clock, lock and packages; each finding comes with its remedy."""
+    runtime = options.paired_state_dir(registry_dir, state_dir)
+    found = examine_registry(registry_dir, runtime, packages=PACKAGES, settings=options.SETTINGS)
+    output.print_report(found, _fields(found), output_format)
+    if found.clean:
+        return 0
+    about = {symptom.about for symptom in found.symptoms}
+    return STATUS_BY_VERDICT[found.verification.verdict] or (
+        STATUS_DERIVED if about == {"derived files"} else STATUS_FOUND
+    )
+
+
+def _fields(found: Examination) -> list[tuple[str, str]]:
+    fields = []
+    for symptom in found.symptoms:
+        fields += [(symptom.kind, f"{symptom.about}: {symptom.what}"), ("remedy", symptom.remedy)]
+    fields.append(("looked at", ", ".join(found.looked_at)))
+    return [*fields, ("verdict", "clean" if found.clean else f"{len(found.symptoms)} findings")]

@@ -1,0 +1,48 @@
+"""`restore`: bring a registry up to a backup."""
+
+from __future__ import annotations
+
+from logging import getLogger
+
+import click
+
+from projections.maintenance import restore_registry
+from scripts import options, output
+
+_log = getLogger("modelog")
+
+
+@click.command()
+@click.argument("source", metavar="SRC")
+@options.dry
+@options.waiting
+@options.shown
+@options.common
+def command(
+    source: str, dry_run: bool, lock_timeout: float, output_format: str, registry_dir: str, state_dir: str | None
+) -> None:
+    """
+    Bring an empty registry, or one that SRC continues, up to SRC; never over newer or other history.
+
+    SRC is a backup or any other copy of a registry directory. It is verified before anything is written.
+    """
+    report = restore_registry(
+        source,
+        registry_dir,
+        options.paired_state_dir(registry_dir, state_dir),
+        dry_run=dry_run,
+        lock_timeout_seconds=lock_timeout,
+        point_of_no_return=options.hold_interrupts(),
+    )
+    fields = [
+        ("source", report.source),
+        ("journal", report.journal_id),
+        ("entries before", str(report.size_before)),
+        ("entries", str(report.size)),
+        ("hash", report.hash),
+    ]
+    output.print_report(report, fields, output_format)
+    if dry_run:
+        _log.info("dry run: nothing was changed")
+    elif report.size == report.size_before:
+        _log.info("%s has nothing that is not in %s already", source, registry_dir)
