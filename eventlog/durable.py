@@ -63,10 +63,7 @@ def open_regular(path: str, flags: int) -> int:
 
     Trace: `openat(path, flags|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK, 0644)`, `fstat`.
 
-    Raises:
-        RefusedError: *path* is a symbolic link, a FIFO, a device, a socket or a directory.
-
-        OSError: as `os.open`; FileNotFoundError where it is missing.
+    Raises RefusedError for a symbolic link, FIFO, device, socket or directory, and OSError as `os.open`.
     """
     try:
         descriptor = os.open(path, flags | _SAFE_OPEN, FILE_MODE)
@@ -209,8 +206,8 @@ def replace_file(path: str, data: bytes | Iterable[bytes]) -> None:
     """
     Put *data* (or its parts) in the place of *path* at once and for good: a reader sees the old bytes or the new ones.
 
-    The caller holds the directory's lock, so a leftover of the one temporary name is nobody's and is removed. Owner
-    and permissions of a file that is replaced are kept as far as we may, never wider and never writable by others.
+    The caller holds the lock, so a leftover of the one temporary name is nobody's and is removed. Owner and permissions
+    of a file that is replaced are kept as far as we may, never wider and never writable by others.
 
     Trace: `unlink(.path.new)`, `create_file(.path.new)`, `rename(.path.new, path)`, `sync_directory`. Where there
     was no such file the directory may be new too: `sync_ancestors` before the rename.
@@ -235,11 +232,7 @@ def replace_file(path: str, data: bytes | Iterable[bytes]) -> None:
 
 
 def create_sibling(path: str) -> str:
-    """
-    Create an empty directory beside *path*, with a name of its own, to be given to `put_directory`; return its path.
-
-    Trace: `mkdir` for what is missing above it, `mkdir(path.XXXXXXXX.partial, 0755)`.
-    """
+    """Create an empty directory beside *path*, for `put_directory`, and return its path. Trace: `mkdir`s."""
     path = os.path.abspath(path)
     create_directory(os.path.dirname(path))
     sibling = f"{path}.{os.urandom(4).hex()}.partial"
@@ -260,7 +253,7 @@ def put_directory(partial: str, path: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory that nobody relies on, as far as that is possible."""
+    """Remove a directory that nobody relies on, as far as possible."""
     shutil.rmtree(path, ignore_errors=True)
 
 
@@ -283,8 +276,7 @@ def move_aside(path: str, aside: str) -> None:
 
     Trace: `link(path, aside)`, `sync_directory`. At no moment is *path* missing.
 
-    Raises:
-        FileExistsError: *aside* is taken.
+    Raises FileExistsError where *aside* is taken.
     """
     os.link(path, aside, follow_symlinks=False)
     sync_directory(os.path.dirname(path))

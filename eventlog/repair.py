@@ -1,12 +1,12 @@
 """
 Repairs that a person asks for. What cannot be proven is refused, with what to try next; every repair is an event.
 
-| action          | mends                                        | proven by                                             |
-|-----------------|----------------------------------------------|-------------------------------------------------------|
-| `discard-tail`  | bytes behind the head that no crash leaves   | head and anchors: nothing acknowledged is touched     |
-| `rebuild-head`  | a head that is missing, damaged or too old   | an anchor that the lines agree with                   |
-| `from-copy`     | lines changed, cut off, deleted, or mixed up | the hash of the last acknowledged entry               |
-| `accept-rewind` | nothing: goes on from what there is          | nobody; the event says what the head and anchors said |
+| action          | mends                                      | proven by                                             |
+|-----------------|--------------------------------------------|-------------------------------------------------------|
+| `discard-tail`  | bytes behind the head that no crash leaves | head and anchors: nothing acknowledged is touched     |
+| `rebuild-head`  | a head that is missing, damaged or too old | an anchor that the lines agree with                   |
+| `from-copy`     | lines changed, cut off, deleted, mixed up  | the hash of the last acknowledged entry               |
+| `accept-rewind` | nothing: goes on from what there is        | nobody; the event says what the head and anchors said |
 
 Bytes that go are in `quarantine/` before they go. A repair that is cut short can be asked for again.
 """
@@ -28,7 +28,8 @@ from eventlog.engines.jsonl import JOURNAL, JsonlJournal
 from eventlog.errors import ModelogError, OutcomeUnknownError, ProjectionLagError, RefusedError
 from eventlog.events import Data
 from eventlog.journal import DiscardedTail, Subscriber
-from eventlog.repair_plans import PLANS, Plan, Request, Witnesses
+from eventlog.repair_evidence import Request, Witnesses
+from eventlog.repair_plans import PLANS, Plan
 from eventlog.replay import Replay, catch_up_all
 from eventlog.transaction import Transaction
 from eventlog.verify import Report, verify

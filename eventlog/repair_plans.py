@@ -12,24 +12,14 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from eventlog import artifacts, chain, codec
-from eventlog.catalog import Catalog
+from eventlog import chain
+from eventlog import repair_evidence as evidence
 from eventlog.engines.jsonl_assembly import Assembly, Line, head_of, in_place
 from eventlog.engines.jsonl_head import Head
-from eventlog.engines.jsonl_repair import JsonlRepair, Survey
-from eventlog.errors import JournalDamagedError, RefusedError
-from eventlog.events import Data, JournalCreated, JournalRepaired, JournalRewound, Remembered
-from eventlog.journal import APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, FoundAnchor
-
-_OTHER_WAYS = "try repair --from COPY; where there is no other copy, repair --accept-rewind --reason …"
-
-
-class Request(Struct, frozen=True):
-    """What was asked for: of which journal, why, and from which copy."""
-
-    where: str
-    reason: str | None
-    copy: str | None
+from eventlog.engines.jsonl_repair import JsonlRepair
+from eventlog.errors import RefusedError
+from eventlog.events import Data, JournalRepaired, JournalRewound, Remembered
+from eventlog.journal import APPEND_BYTES_MAX, APPEND_ENTRIES_MAX
 
 
 class Plan(Struct, frozen=True):
@@ -57,31 +47,19 @@ class Plan(Struct, frozen=True):
     data: Data | None
 
 
-class Witnesses(Struct, frozen=True):
-    """The anchors that were found."""
-
-    anchors: list[FoundAnchor]
-
-    def of(self, journal_id: str, where: str) -> list[FoundAnchor]:
-        """Return those of the journal. Raises RefusedError where a file beside it can only belong to another one."""
-        for item in self.anchors:
-            if item.binding and item.anchor.journal_id != journal_id:
-                raise RefusedError(
-                    f"{where}: expected journal {item.anchor.journal_id}, as {item.where} remembers, got {journal_id}: "
-                    "it was replaced: move it away and restore a backup"
-                )
-        return [item for item in self.anchors if item.anchor.journal_id == journal_id]
-
-
-def discard_tail(files: JsonlRepair, copy: int | None, witnesses: Witnesses, request: Request) -> Plan:
+def discard_tail(
+    files: JsonlRepair, copy: int | None, witnesses: evidence.Witnesses, request: evidence.Request
+) -> Plan:
     """Take out what stands behind the head and cannot be an interrupted append; nothing acknowledged is touched."""
-    survey, assembly, lines, anchors = _examined(files, witnesses, request)
+    survey, assembly, lines, anchors = evidence.examined(files, witnesses, request)
     head = survey.head
     if head is None:
-        raise RefusedError(f"{request.where}: expected a head that says where the tail begins, got none: {_OTHER_WAYS}")
+        raise RefusedError(
+            f"{request.where}: expected a head that says where the tail begins, got none: {evidence.OTHER_WAYS}"
+        )
     if not survey.holds(head):
-        raise RefusedError(_lost(request, survey, f"the {head.size} entries that the head acknowledges"))
-    _check_agreement(request, lines, anchors)
+        raise RefusedError(evidence.lost(request, survey, f"the {head.size} entries that the head acknowledges"))
+    evidence.check_agreement(request, lines, anchors)
     if survey.refusal is None:
         return _nothing(assembly, lines, head, "nothing behind the head that the next publish does not mend by itself")
     behind = survey.verified.size - head.size
@@ -95,30 +73,32 @@ def discard_tail(files: JsonlRepair, copy: int | None, witnesses: Witnesses, req
     steps = [f"take {surplus_bytes} bytes at offset {survey.verified.end_bytes} out of the journal into quarantine"]
     if behind:
         steps.append(f"keep the {behind} whole entries before them")
-    confirmed = [Remembered("journal.head", head.size, head.hash), *_remembered(anchors)]
+    confirmed = [Remembered("journal.head", head.size, head.hash), *evidence.remembered(anchors)]
     data = JournalRepaired("discard-tail", confirmed, request.reason)
     return Plan(found, steps, assembly, lines, head, "bad-lines", data)
 
 
-def rebuild_head(files: JsonlRepair, copy: int | None, witnesses: Witnesses, request: Request) -> Plan:
+def rebuild_head(
+    files: JsonlRepair, copy: int | None, witnesses: evidence.Witnesses, request: evidence.Request
+) -> Plan:
     """Write a head for the lines that verify, if an anchor agrees with them and nothing else stands behind them."""
-    survey, assembly, lines, anchors = _examined(files, witnesses, request)
+    survey, assembly, lines, anchors = evidence.examined(files, witnesses, request)
     if survey.head is not None and not survey.holds(survey.head):
-        raise RefusedError(_lost(request, survey, f"the {survey.head.size} entries that the head acknowledges"))
-    _check_agreement(request, lines, anchors)
+        raise RefusedError(evidence.lost(request, survey, f"the {survey.head.size} entries that the head acknowledges"))
+    evidence.check_agreement(request, lines, anchors)
     newest = max((item.anchor.size for item in anchors), default=0)
     if survey.head is not None and survey.head.size >= newest:
         return _nothing(assembly, lines, survey.head, f"the head is good: {survey.head.size} entries")
     if not anchors:
         raise RefusedError(
             f"{request.where}: expected an anchor that says how long the journal was, got none "
-            f"(in registry.json, or the runtime checkpoint of --state-dir): {_OTHER_WAYS}"
+            f"(in registry.json, or the runtime checkpoint of --state-dir): {evidence.OTHER_WAYS}"
         )
     if survey.verified.end_bytes != survey.size_bytes:
         raise RefusedError(
             f"{request.where}: expected nothing behind the {survey.verified.size} entries that verify, got "
             f"{survey.size_bytes - survey.verified.end_bytes} bytes at offset {survey.verified.end_bytes}, "
-            f"which may have been acknowledged: {_OTHER_WAYS}"
+            f"which may have been acknowledged: {evidence.OTHER_WAYS}"
         )
     found = "the head is missing or damaged" if survey.head is None else f"the head says {survey.head.size} entries"
     confirmed = max(anchors, key=lambda item: item.anchor.size)
@@ -126,22 +106,23 @@ def rebuild_head(files: JsonlRepair, copy: int | None, witnesses: Witnesses, req
         f"write a head for {survey.verified.size} entries; {confirmed.where} confirms the first {newest}, "
         "and nothing says whether there were more than stand there"
     ]
-    data = JournalRepaired("rebuild-head", _remembered(anchors), request.reason)
+    data = JournalRepaired("rebuild-head", evidence.remembered(anchors), request.reason)
     return Plan(found, steps, assembly, lines, survey.verified, "replaced", data)
 
 
-def from_copy(files: JsonlRepair, copy: int | None, witnesses: Witnesses, request: Request) -> Plan:
+def from_copy(files: JsonlRepair, copy: int | None, witnesses: evidence.Witnesses, request: evidence.Request) -> Plan:
     """Put the acknowledged lines together from the journal and a copy; the newest witness proves each of them."""
     survey, assembly = files.survey(), files.assembly(copy)
     targets = [] if survey.head is None else [(survey.head.size, survey.head.hash)]
-    targets += _anchored(assembly, witnesses, request)
-    lines = _proven(assembly, max(targets, default=None), request)
-    journal_id = _journal_id(assembly, lines, request)
-    anchors = witnesses.of(journal_id, request.where)
-    _check_agreement(request, lines, anchors)
+    targets += evidence.anchored(assembly, witnesses, request)
+    lines = evidence.proven(assembly, max(targets, default=None), request)
+    anchors = witnesses.of(evidence.journal_id(assembly, lines, request), request.where)
+    evidence.check_agreement(request, lines, anchors)
     head = survey.head
-    if head is not None and not _holds(lines, head.size, head.hash):
-        raise RefusedError(f"{request.where}: {_parted('the head', head.size, head.hash)}: {_OTHER_WAYS}")
+    if head is not None and not evidence.holds(lines, head.size, head.hash):
+        raise RefusedError(
+            f"{request.where}: {evidence.parted('the head', head.size, head.hash)}: {evidence.OTHER_WAYS}"
+        )
     if head is None or head.size < len(lines):
         head = head_of(lines)
     more = assembly.forward_from(lines[-1].hash, file=0)
@@ -158,11 +139,13 @@ def from_copy(files: JsonlRepair, copy: int | None, witnesses: Witnesses, reques
     steps = [f"take {len(taken)} of {len(whole)} entries from the copy: {_ranges(taken)}"] if taken else []
     steps.append(f"write the journal anew with {len(whole)} entries; other bytes of it go to quarantine")
     confirmed = [Remembered("journal.head", survey.head.size, survey.head.hash)] if survey.head else []
-    data = JournalRepaired("from-copy", [*confirmed, *_remembered(anchors)], request.reason, request.copy)
+    data = JournalRepaired("from-copy", [*confirmed, *evidence.remembered(anchors)], request.reason, request.copy)
     return Plan(found, steps, assembly, whole, head, "replaced", data)
 
 
-def accept_rewind(files: JsonlRepair, copy: int | None, witnesses: Witnesses, request: Request) -> Plan:
+def accept_rewind(
+    files: JsonlRepair, copy: int | None, witnesses: evidence.Witnesses, request: evidence.Request
+) -> Plan:
     """Go on from the entries that follow one another from the first on, whatever the witnesses say."""
     if not request.reason:
         raise RefusedError("--accept-rewind: expected a --reason for giving up acknowledged history, got none")
@@ -171,31 +154,31 @@ def accept_rewind(files: JsonlRepair, copy: int | None, witnesses: Witnesses, re
         lines: Sequence[Line] = assembly.forward_from(chain.GENESIS)
     except RefusedError as error:
         raise RefusedError(f"{request.where}: {error}: two histories: repair from one of them alone") from error
-    lines = lines[: _foldable(assembly, lines, request)]
+    lines = lines[: evidence.foldable(assembly, lines, request)]
     if not lines:
         raise RefusedError(
             f"{request.where}: expected at least a first entry to go on from, got none: restore a backup; "
             "to begin a new history, move this directory away and publish with --take-over"
         )
-    anchors = witnesses.of(_journal_id(assembly, lines, request), request.where)
-    given_up = [item for item in anchors if not _holds(lines, item.anchor.size, item.anchor.hash)]
-    remembered = _remembered(given_up)
+    anchors = witnesses.of(evidence.journal_id(assembly, lines, request), request.where)
+    given_up = [item for item in anchors if not evidence.holds(lines, item.anchor.size, item.anchor.hash)]
+    lost = evidence.remembered(given_up)
     head = survey.head
-    if head is not None and not _holds(lines, head.size, head.hash):
-        remembered.insert(0, Remembered("journal.head", head.size, head.hash))
-    if head is not None and not remembered and survey.refusal is None and survey.holds(head):
+    if head is not None and not evidence.holds(lines, head.size, head.hash):
+        lost.insert(0, Remembered("journal.head", head.size, head.hash))
+    if head is not None and not lost and survey.refusal is None and survey.holds(head):
         return _nothing(assembly, lines, head, "nothing that was acknowledged is missing")
     newest = head_of(lines)
-    witnessed = max((item.size for item in remembered), default=newest.size)
+    witnessed = max((item.size for item in lost), default=newest.size)
     acknowledged = "how many were acknowledged nobody says" if head is None else f"{witnessed} were acknowledged"
     found = f"{newest.size} entries follow one another from the first on; {acknowledged}"
     steps = [f"go on from {newest.size} entries; everything else in the journal goes to quarantine"]
-    steps += [f"give up what {item.where} remembers: {item.size} entries up to {item.hash}" for item in remembered]
-    data = JournalRewound(request.reason, remembered, request.copy)
+    steps += [f"give up what {item.where} remembers: {item.size} entries up to {item.hash}" for item in lost]
+    data = JournalRewound(request.reason, lost, request.copy)
     return Plan(found, steps, assembly, lines, newest, "rewound", data)
 
 
-PLANS: dict[str, Callable[[JsonlRepair, int | None, Witnesses, Request], Plan]] = {
+PLANS: dict[str, Callable[[JsonlRepair, int | None, evidence.Witnesses, evidence.Request], Plan]] = {
     "discard-tail": discard_tail,
     "rebuild-head": rebuild_head,
     "from-copy": from_copy,
@@ -203,93 +186,8 @@ PLANS: dict[str, Callable[[JsonlRepair, int | None, Witnesses, Request], Plan]] 
 }
 
 
-def _examined(
-    files: JsonlRepair, witnesses: Witnesses, request: Request
-) -> tuple[Survey, Assembly, list[Line], list[FoundAnchor]]:
-    """Return what stands there, the lines that verify from the first on, and the anchors of that journal."""
-    survey, assembly = files.survey(), files.assembly()
-    lines = assembly.back_from(survey.verified.hash, survey.verified.size)
-    if not lines:
-        raise RefusedError(_lost(request, survey, "a first entry"))
-    return survey, assembly, lines, witnesses.of(_journal_id(assembly, lines, request), request.where)
-
-
-def _anchored(assembly: Assembly, witnesses: Witnesses, request: Request) -> list[tuple[int, str]]:
-    """Return size and hash of what the anchors say of the journal whose first entry or sole file this still is."""
-    known = {_journal_id(assembly, [line], request) for line in assembly.first_lines()}
-    known = known or {item.anchor.journal_id for item in witnesses.anchors if item.binding}
-    anchors = [item.anchor for item in witnesses.anchors if not known or item.anchor.journal_id in known]
-    if len({anchor.journal_id for anchor in anchors}) > 1:
-        raise RefusedError(f"{request.where}: expected anchors of one journal, got several: name the right --state-dir")
-    return [(anchor.size, anchor.hash) for anchor in anchors]
-
-
-def _proven(assembly: Assembly, target: tuple[int, str] | None, request: Request) -> list[Line]:
-    """Return the lines that lead to the furthest witness."""
-    if target is None:
-        raise RefusedError(
-            f"{request.where}: expected a head or an anchor that says how the journal ended, got none: "
-            "restore a backup into an empty directory"
-        )
-    size, newest = target
-    try:
-        lines = assembly.back_from(newest, size)
-    except RefusedError as error:
-        raise RefusedError(f"{request.where}: cannot be put together: {error}: {_OTHER_WAYS}") from error
-    if not lines:
-        raise RefusedError(f"{request.where}: expected entries, got none: restore a backup")
-    return lines
-
-
-def _journal_id(assembly: Assembly, lines: Sequence[Line], request: Request) -> str:
-    (first,) = assembly.entries(lines[:1])
-    event = codec.decode(first[:-1], 0, None, request.where)
-    assert isinstance(event.data, JournalCreated), "decode lets nothing else be first"
-    return event.data.journal_id
-
-
-def _foldable(assembly: Assembly, lines: Sequence[Line], request: Request) -> int:
-    """Return how many of *lines* make sense as history. Raises UnsupportedFormatError."""
-    catalog = Catalog(request.where)
-    try:
-        for entry in assembly.entries(lines):
-            catalog.apply(entry[:-1])
-    except JournalDamagedError:
-        pass
-    return catalog.size
-
-
-def _holds(lines: Sequence[Line], size: int, hash_: str) -> bool:
-    if size > len(lines):
-        return False
-    return (lines[size - 1].hash if size else chain.GENESIS) == hash_
-
-
-def _check_agreement(request: Request, lines: Sequence[Line], anchors: Sequence[FoundAnchor]) -> None:
-    """Refuse where an anchor remembers more or other than *lines*."""
-    for item in anchors:
-        if not _holds(lines, item.anchor.size, item.anchor.hash):
-            what = _parted(item.where, item.anchor.size, item.anchor.hash)
-            raise RefusedError(f"{request.where}: {what}: {_OTHER_WAYS}")
-
-
-def _parted(who: str, size: int, hash_: str) -> str:
-    return f"expected {size} entries up to hash {hash_}, as {who} remembers, got others or fewer"
-
-
-def _lost(request: Request, survey: Survey, what: str) -> str:
-    return (
-        f"{request.where}: expected {what}, got {survey.verified.size} that verify, "
-        f"up to offset {survey.verified.end_bytes}: {_OTHER_WAYS}"
-    )
-
-
 def _nothing(assembly: Assembly, lines: Sequence[Line], head: Head, found: str) -> Plan:
     return Plan(found, [], assembly, lines, head, "replaced", None)
-
-
-def _remembered(anchors: Sequence[FoundAnchor]) -> list[Remembered]:
-    return [Remembered(artifacts.path_to_text(item.where)[0], item.anchor.size, item.anchor.hash) for item in anchors]
 
 
 def _ranges(positions: Sequence[int]) -> str:

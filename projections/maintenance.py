@@ -15,6 +15,7 @@ from typing import Any
 from eventlog import backup as _backup
 from eventlog import doctor as _doctor
 from eventlog import identity
+from eventlog import restore as _restore
 from eventlog.artifacts import Progress
 from eventlog.decisions import Terms
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
@@ -84,10 +85,10 @@ def restore_registry(
     dry_run: bool = False,
     lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
     point_of_no_return: Callable[[], None] = lambda: None,
-) -> _backup.RestoreReport:
-    """Bring an empty registry, or one that the backup continues, up to the backup; see `eventlog.backup`."""
+) -> _restore.RestoreReport:
+    """Bring an empty registry, or one that the backup continues, up to the backup; see `eventlog.restore`."""
     replay, subscribers = _opened(registry_dir, state_dir, lock_timeout_seconds)
-    return _backup.restore(
+    return _restore.restore(
         os.fspath(source), replay, subscribers, dry_run=dry_run, point_of_no_return=point_of_no_return
     )
 

@@ -17,9 +17,9 @@ from support import Clock, Randomness
 
 from eventlog import chain, codec, decisions
 from eventlog.artifacts import Artifact
-from eventlog.decisions import Decide, Terms
+from eventlog.decisions import Decide, Decision, Terms
 from eventlog.engines import open_journal
-from eventlog.events import EVENT_TYPES
+from eventlog.events import EVENT_TYPES, JournalRepaired, JournalRewound, Remembered
 from eventlog.journal import Anchor
 from eventlog.replay import Replay
 from eventlog.transaction import Transaction
@@ -70,6 +70,14 @@ def _write(directory: str) -> None:
     Path(journal.where).write_bytes(Path(journal.where).read_bytes() + b'{"specversion":"1.0","sequ')
     rollback(2, reason="too slow", took_over=Anchor("22222222-2222-4222-8222-222222222222", 7, "7" * 64))
     publish(4, "/srv/models/first.onnx", {"rows": 2048}, took_over=Anchor("3" * 36, 1, "e" * 64))
+    for number, data in enumerate(
+        (
+            JournalRepaired("from-copy", [Remembered("journal.head", 9, "a" * 64)], "bad block", "/mnt/backup"),
+            JournalRewound("disk died", [Remembered("var/runtime/state.json", 12, "b" * 64)]),
+        )
+    ):
+        decision = Decision("", data)
+        run(lambda catalog, now: decision, Terms(actor="ana@trainer-3", request_id=f"repair-{number}"))  # noqa: B023
     RegistryJson(directory, lock_timeout_seconds=1.0).write(replay.catalog, rebuild=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-KEYS = ["verdict", "level", "reach", "journal_id", "size", "hash", "anchors", "findings"]
+KEYS = ["verdict", "level", "reach", "journal_id", "size", "hash", "anchors", "findings", "artifacts"]
 
 
 def test_intact_and_confirmed(desk):
