@@ -3,14 +3,16 @@ Put a journal together from the whole lines of several files, taking only bytes 
 
 A line that ends in its own hash is what it was when it was written, wherever it stands now. `prev` in it names the line
 before. So from the hash of the last line the way back to the first is unique, and every line on it is proven: it does
-not matter which file a line comes from, nor what stands between the lines. The way forward is not proven in the same
+not matter which file a line comes from, nor what stands around it. The way forward is not proven in the same
 sense (two files may go on differently from one place), so two ways on are refused.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from msgspec import Struct
 
@@ -20,15 +22,21 @@ from eventlog.engines.jsonl_scan import CHUNK_BYTES
 from eventlog.errors import RefusedError
 from eventlog.journal import ENTRY_BYTES_MAX
 
+_PIECE_BYTES_MAX = 4 * ENTRY_BYTES_MAX
+_STARTS_MAX = 1_000
+_BEGIN = re.compile(rb'\{"')
+_END = re.compile(rb',"hash":"[0-9a-f]{64}"\}')
+
 
 class Line(Struct, frozen=True, gc=False):
-    """Where a whole line stands: in which of the files, at which offset, of how many bytes without its newline."""
+    """Where a whole line stands: in which of the files, at which offset, of how many bytes; and whether it is ended."""
 
     prev: str
     hash: str
     file: int
     offset_bytes: int
     size_bytes: int
+    ended: bool
 
 
 class Assembly:
@@ -118,7 +126,9 @@ class Assembly:
         """Return offset and size of the bytes of the first file that belong to none of *lines*, in order."""
         size_bytes = os.fstat(self._files[0]).st_size
         gaps, end = [], 0
-        used = sorted((line.offset_bytes, line.offset_bytes + line.size_bytes + 1) for line in lines if line.file == 0)
+        used = sorted(
+            (line.offset_bytes, line.offset_bytes + line.size_bytes + line.ended) for line in lines if line.file == 0
+        )
         for start, stop in [*used, (size_bytes, size_bytes)]:
             if start > end:
                 gaps.append((end, start - end))
@@ -137,7 +147,7 @@ def in_place(lines: Sequence[Line]) -> bool:
     """Say whether *lines* are the beginning of the first file as it stands, newlines included."""
     offset_bytes = 0
     for line in lines:
-        if line.file != 0 or line.offset_bytes != offset_bytes:
+        if line.file != 0 or not line.ended or line.offset_bytes != offset_bytes:
             return False
         offset_bytes += line.size_bytes + 1
     return True
@@ -146,20 +156,38 @@ def in_place(lines: Sequence[Line]) -> bool:
 def _whole_lines(descriptor: int, file: int) -> Iterator[Line]:
     """Yield the lines that end in their own hash; memory is bounded whatever the file holds."""
     carried, offset_bytes, start = b"", 0, 0
-    skipping = False
     while True:
         chunk = os.pread(descriptor, CHUNK_BYTES, offset_bytes)
         offset_bytes += len(chunk)
         pieces = (carried + chunk).split(b"\n")
-        carried = pieces.pop() if chunk else b""
+        carried = pieces.pop()
         for piece in pieces:
-            if not skipping and len(piece) <= ENTRY_BYTES_MAX and chain.is_sealed(piece):
-                yield Line(chain.prev_of(piece), chain.hash_of(piece), file, start, len(piece))
-            skipping = False
+            yield from _in_piece(piece, file, start, ended=True)
             start += len(piece) + 1
         if not chunk:
+            yield from _in_piece(carried, file, start, ended=False)
             return
-        if len(carried) > ENTRY_BYTES_MAX:
-            skipping = True
+        if len(carried) > _PIECE_BYTES_MAX:
             start += len(carried)
             carried = b""
+
+
+def _in_piece(piece: bytes, file: int, offset_bytes: int, *, ended: bool) -> Iterator[Line]:
+    """
+    Yield the line that *piece* is; or those in it, where a lost newline has fused lines with others or with garbage.
+
+    A line is looked for between the end of the one before and each place that looks like the end of one.
+    """
+    if chain.is_sealed(piece) and len(piece) <= ENTRY_BYTES_MAX:
+        yield Line(chain.prev_of(piece), chain.hash_of(piece), file, offset_bytes, len(piece), ended)
+        return
+    begin = 0
+    for end in (match.end() for match in _END.finditer(piece)):
+        starts = (match.start() for match in _BEGIN.finditer(piece, max(begin, end - ENTRY_BYTES_MAX), end))
+        for start in islice(starts, _STARTS_MAX):
+            entry = piece[start:end]
+            if chain.is_sealed(entry):
+                last = ended and end == len(piece)
+                yield Line(chain.prev_of(entry), chain.hash_of(entry), file, offset_bytes + start, len(entry), last)
+                begin = end
+                break
