@@ -102,7 +102,7 @@ def holder_of(descriptor: int) -> str | None:
     status = os.fstat(descriptor)
     wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     try:
-        with open("/proc/locks", encoding="ascii", errors="replace") as table:
+        with open("/proc/locks", encoding="utf-8", errors="replace") as table:
             for line in table:
                 fields = line.split()
                 if "->" not in fields and "FLOCK" in fields and wanted in fields:
