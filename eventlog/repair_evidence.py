@@ -8,15 +8,17 @@ files derived from it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 
-from eventlog import artifacts, chain, codec
+from eventlog import artifacts, chain
 from eventlog.catalog import Catalog
 from eventlog.engines.jsonl_assembly import Assembly, Line
+from eventlog.engines.jsonl_head import Head
 from eventlog.engines.jsonl_repair import JsonlRepair, Survey
 from eventlog.errors import JournalDamagedError, RefusedError
-from eventlog.events import JournalCreated, Remembered
+from eventlog.events import Remembered
 from eventlog.journal import FoundAnchor
 
 OTHER_WAYS = "try repair --from COPY; where there is no other copy, repair --accept-rewind --reason …"
@@ -35,15 +37,23 @@ class Witnesses(Struct, frozen=True):
 
     anchors: list[FoundAnchor]
 
-    def of(self, journal_id: str, where: str) -> list[FoundAnchor]:
-        """Return those of the journal. Raises RefusedError where a file beside it can only belong to another one."""
+    def of(self, catalog: Catalog) -> list[FoundAnchor]:
+        """
+        Return those that count for the journal that *catalog* is folded from.
+
+        Raises RefusedError where a file beside the journal can only belong to another one.
+        """
         for item in self.anchors:
-            if item.binding and item.anchor.journal_id != journal_id:
+            if item.binding and item.anchor.journal_id != catalog.journal_id:
                 raise RefusedError(
-                    f"{where}: expected journal {item.anchor.journal_id}, as {item.where} remembers, got {journal_id}: "
-                    "it was replaced: move it away and restore a backup"
+                    f"{catalog.where}: expected journal {item.anchor.journal_id}, as {item.where} remembers, "
+                    f"got {catalog.journal_id}: it was replaced: move it away and restore a backup"
                 )
-        return [item for item in self.anchors if item.anchor.journal_id == journal_id]
+        return [
+            item
+            for item in self.anchors
+            if item.anchor.journal_id == catalog.journal_id and not catalog.gave_up(item.anchor)
+        ]
 
 
 def examined(
@@ -54,53 +64,57 @@ def examined(
     lines = assembly.back_from(survey.verified.hash, survey.verified.size)
     if not lines:
         raise RefusedError(lost(request, survey, "a first entry"))
-    return survey, assembly, lines, witnesses.of(journal_id(assembly, lines, request), request.where)
+    return survey, assembly, lines, witnesses.of(folded(assembly, lines, request))
 
 
-def anchored(assembly: Assembly, witnesses: Witnesses, request: Request) -> list[tuple[int, str]]:
-    """Return size and hash of what the anchors say of the journal whose first entry or sole file this still is."""
-    known = {journal_id(assembly, [line], request) for line in assembly.first_lines()}
+def proven(
+    assembly: Assembly, head: Head | None, witnesses: Witnesses, request: Request
+) -> tuple[list[Line], list[FoundAnchor]]:
+    """
+    Return the lines that lead back from the furthest witness, and the anchors that count for them.
+
+    The head goes first, because the lines that it leads to may say that an anchor was given up.
+
+    Raises:
+        RefusedError: a line is nowhere, or there is no witness.
+    """
+    targets = [] if head is None else [(head.size, head.hash)]
+    known = {folded(assembly, [line], request).journal_id for line in assembly.first_lines()}
     known = known or {item.anchor.journal_id for item in witnesses.anchors if item.binding}
     anchors = [item.anchor for item in witnesses.anchors if not known or item.anchor.journal_id in known]
-    if len({anchor.journal_id for anchor in anchors}) > 1:
-        raise RefusedError(f"{request.where}: expected anchors of one journal, got several: name the right --state-dir")
-    return [(anchor.size, anchor.hash) for anchor in anchors]
+    targets += sorted(((anchor.size, anchor.hash) for anchor in anchors), reverse=True)
+    lines = _back_from_first(assembly, targets, request)
+    counting = witnesses.of(folded(assembly, lines, request))
+    further = [(item.anchor.size, item.anchor.hash) for item in counting if item.anchor.size > len(lines)]
+    if further:
+        lines = _back_from_first(assembly, [max(further)], request)
+    return lines, counting
 
 
-def proven(assembly: Assembly, target: tuple[int, str] | None, request: Request) -> list[Line]:
-    """Return the lines that lead to the furthest witness."""
-    if target is None:
-        raise RefusedError(
-            f"{request.where}: expected a head or an anchor that says how the journal ended, got none: "
-            "restore a backup into an empty directory"
-        )
-    size, newest = target
-    try:
-        lines = assembly.back_from(newest, size)
-    except RefusedError as error:
-        raise RefusedError(f"{request.where}: cannot be put together: {error}: {OTHER_WAYS}") from error
-    if not lines:
-        raise RefusedError(f"{request.where}: expected entries, got none: restore a backup")
-    return lines
+def _back_from_first(assembly: Assembly, targets: list[tuple[int, str]], request: Request) -> list[Line]:
+    """Return the lines that lead to the first of *targets* that can be reached at all."""
+    failure: RefusedError | None = None
+    for size, newest in targets:
+        try:
+            if lines := assembly.back_from(newest, size):
+                return lines
+        except RefusedError as error:
+            failure = failure or error
+    if failure is not None:
+        raise RefusedError(f"{request.where}: cannot be put together: {failure}: {OTHER_WAYS}") from failure
+    raise RefusedError(
+        f"{request.where}: expected a head or an anchor that says how the journal ended, got none: "
+        "restore a backup into an empty directory"
+    )
 
 
-def journal_id(assembly: Assembly, lines: Sequence[Line], request: Request) -> str:
-    """Return the id of the journal that begins with *lines*. Raises JournalDamagedError, UnsupportedFormatError."""
-    (first,) = assembly.entries(lines[:1])
-    event = codec.decode(first[:-1], 0, None, request.where)
-    assert isinstance(event.data, JournalCreated), "decode lets nothing else be first"
-    return event.data.journal_id
-
-
-def foldable(assembly: Assembly, lines: Sequence[Line], request: Request) -> int:
-    """Return how many of *lines* make sense as history. Raises UnsupportedFormatError."""
+def folded(assembly: Assembly, lines: Sequence[Line], request: Request) -> Catalog:
+    """Return the state after *lines*, as far as they make sense as history. Raises UnsupportedFormatError."""
     catalog = Catalog(request.where)
-    try:
+    with suppress(JournalDamagedError):
         for entry in assembly.entries(lines):
             catalog.apply(entry[:-1])
-    except JournalDamagedError:
-        pass
-    return catalog.size
+    return catalog
 
 
 def holds(lines: Sequence[Line], size: int, hash_: str) -> bool:

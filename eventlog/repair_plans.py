@@ -113,10 +113,7 @@ def rebuild_head(
 def from_copy(files: JsonlRepair, copy: int | None, witnesses: evidence.Witnesses, request: evidence.Request) -> Plan:
     """Put the acknowledged lines together from the journal and a copy; the newest witness proves each of them."""
     survey, assembly = files.survey(), files.assembly(copy)
-    targets = [] if survey.head is None else [(survey.head.size, survey.head.hash)]
-    targets += evidence.anchored(assembly, witnesses, request)
-    lines = evidence.proven(assembly, max(targets, default=None), request)
-    anchors = witnesses.of(evidence.journal_id(assembly, lines, request), request.where)
+    lines, anchors = evidence.proven(assembly, survey.head, witnesses, request)
     evidence.check_agreement(request, lines, anchors)
     head = survey.head
     if head is not None and not evidence.holds(lines, head.size, head.hash):
@@ -154,16 +151,18 @@ def accept_rewind(
         lines: Sequence[Line] = assembly.forward_from(chain.GENESIS)
     except RefusedError as error:
         raise RefusedError(f"{request.where}: {error}: two histories: repair from one of them alone") from error
-    lines = lines[: evidence.foldable(assembly, lines, request)]
+    lines = lines[: evidence.folded(assembly, lines, request).size]
     if not lines:
         raise RefusedError(
             f"{request.where}: expected at least a first entry to go on from, got none: restore a backup; "
             "to begin a new history, move this directory away and publish with --take-over"
         )
-    anchors = witnesses.of(evidence.journal_id(assembly, lines, request), request.where)
-    given_up = [item for item in anchors if not evidence.holds(lines, item.anchor.size, item.anchor.hash)]
-    lost = evidence.remembered(given_up)
     head = survey.head
+    sure = lines if head is None else lines[: head.size]  # a rewind that was never acknowledged gave nothing up
+    anchors = witnesses.of(evidence.folded(assembly, sure, request))
+    lost = evidence.remembered(
+        [item for item in anchors if not evidence.holds(lines, item.anchor.size, item.anchor.hash)]
+    )
     if head is not None and not evidence.holds(lines, head.size, head.hash):
         lost.insert(0, Remembered("journal.head", head.size, head.hash))
     if head is not None and not lost and survey.refusal is None and survey.holds(head):

@@ -242,9 +242,15 @@ class _Reader:
         kind: Kind = "rename" if call.startswith("rename") else "link"
         if new is None or os.path.dirname(old) != os.path.dirname(new) or set(words) - {"0", "RENAME_NOREPLACE"}:
             raise NotUnderstoodError("not modelled: from one directory to another, or with flags")
-        if kind == "rename":
-            self._files.remove(self._file(old))
-        self._files.add(new)
+        if kind == "rename" and old in self._directories:
+            for known in (self._directories, self._files):
+                moved = {path for path in known if path == old or path.startswith(old + "/")}
+                known.difference_update(moved)
+                known.update(new + path[len(old) :] for path in moved)
+        else:
+            if kind == "rename":
+                self._files.remove(self._file(old))
+            self._files.add(new)
         self.ops.append(Op(kind, self._file(old) if kind == "link" else old, new))
 
     def _file(self, path: str) -> str:

@@ -1,4 +1,4 @@
-"""`repair`, `backup`, `restore` and `doctor` on the command line: what they print, their statuses, one line otherwise."""
+"""`repair`, `backup`, `restore`, `doctor` on the command line: what they print, statuses, one clear line otherwise."""
 
 from __future__ import annotations
 
