@@ -70,15 +70,7 @@ class Workshop:
 
     def tree(self) -> Tree:
         """Return what the disk holds."""
-        found: Tree = {}
-        for directory, names, files in os.walk(self.disk):
-            for name in names:
-                found[os.path.relpath(os.path.join(directory, name), self.disk)] = None
-            for name in files:
-                path = os.path.join(directory, name)
-                with open(path, "rb") as file:
-                    found[os.path.relpath(path, self.disk)] = file.read()
-        return found
+        return read_tree(self.disk)
 
     def trace(self, verb: str, *words: str) -> list[Op]:
         """Run a command on the disk in a process of its own, which must succeed, and return what it did."""
@@ -100,6 +92,19 @@ class Workshop:
         )
         assert done.returncode == 0, f"{verb}: exit {done.returncode}: {done.stderr.decode(errors='replace')}"
         return parse(log.read_text("ascii"), str(self.disk), str(_REPOSITORY), start)
+
+
+def read_tree(top: Path) -> Tree:
+    """Return what lies below *top*; nothing where that is missing."""
+    found: Tree = {}
+    for directory, names, files in os.walk(top):
+        for name in names:
+            found[os.path.relpath(os.path.join(directory, name), top)] = None
+        for name in files:
+            path = os.path.join(directory, name)
+            with open(path, "rb") as file:
+                found[os.path.relpath(path, top)] = file.read()
+    return found
 
 
 @contextmanager
