@@ -8,6 +8,7 @@ nothing happens). An examination without findings is clean.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 import time
@@ -29,6 +30,7 @@ FREE_NAMES_MIN = 64
 LOCK_HELD_SECONDS_MAX = 1.0
 PYTHON_MIN = (3, 11)
 SETTING_START = "MODELOG_"
+_NEXT_STEP = re.compile(r": ((?:run|check|restore|upgrade|try|move|the next publish) [^:]*)$")
 
 
 class Symptom(Struct, frozen=True):
@@ -112,12 +114,13 @@ def examine(
 
 
 def _history(report: Report) -> Iterator[Symptom]:
-    """What the audit found; the remedy stands behind the last colon of each line."""
+    """What the audit found; a message of ours ends in its next step."""
     for finding in report.findings:
-        what, _, remedy = finding.what.rpartition(": ")
         kind: Literal["problem", "risk"] = "risk" if finding.kind == "notice" else "problem"
         about = "derived files" if finding.kind == "derived" else "history"
-        yield Symptom(kind, about, what or finding.what, remedy if what else "run verify")
+        step = _NEXT_STEP.search(finding.what)
+        remedy = step[1] if step else "nothing: it does no harm" if kind == "risk" else "run verify"
+        yield Symptom(kind, about, finding.what[: step.start()] if step else finding.what, remedy)
 
 
 def _permissions(directories: list[str], registry_dir: str, state_path: str | None) -> Iterator[Symptom]:

@@ -88,6 +88,11 @@ def rebuild_head(
     evidence.check_agreement(request, lines, anchors)
     newest = max((item.anchor.size for item in anchors), default=0)
     if survey.head is not None and survey.head.size >= newest:
+        if survey.verified.size - survey.head.size > APPEND_ENTRIES_MAX:
+            raise RefusedError(
+                f"{request.where}: expected an anchor for the {survey.verified.size - survey.head.size} entries behind "
+                "the head, got none: repair --accept-rewind --reason … goes on with them"
+            )
         return _nothing(assembly, lines, survey.head, f"the head is good: {survey.head.size} entries")
     if not anchors:
         raise RefusedError(

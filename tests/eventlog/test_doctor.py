@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import START, Place, fill, flip
+from support import START, Clock, Place, fill, flip
 
 from eventlog import doctor, surroundings
 from eventlog.doctor import Examination
@@ -269,3 +269,17 @@ def test_the_machine_itself(tmp_path: Path, real_mount_of: Callable[..., Any]) -
     assert surroundings.free_names(str(tmp_path)) is None or surroundings.free_names(str(tmp_path)) > 0
     assert surroundings.origin_of("no_such_package_anywhere") is None
     assert datetime.now(UTC).tzinfo is UTC
+
+
+def test_remedies_of_the_history(place: Place) -> None:
+    """A clock that once went back does no harm; bytes behind the head are dealt with; each is said as such."""
+    fill(place, 3, clock=Clock(step=-timedelta(seconds=1)))
+    place.journal.write_bytes(place.journal.read_bytes() + b"torn")
+
+    found = examine(place, now=lambda: START + timedelta(days=30_000))
+
+    assert {symptom.remedy for symptom in found.symptoms} == {
+        "nothing: it does no harm",
+        "the next publish or rollback deals with them",
+    }
+    assert all(symptom.kind == "risk" for symptom in found.symptoms)

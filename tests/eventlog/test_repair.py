@@ -504,3 +504,23 @@ def test_a_memory_journal_is_not_repaired() -> None:
 
     with pytest.raises(RefusedError, match="in a file"):
         repairs.run("rebuild-head", terms=Terms("a", "b"))
+
+
+def test_more_than_one_append_behind_an_old_head(place: Place, truth: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole entries that nobody vouches for are never thrown away; each refusal names the next thing to try."""
+    from eventlog import repair_plans
+    from eventlog.engines import jsonl_tail
+
+    for module in (repair_plans, jsonl_tail):
+        monkeypatch.setattr(module, "APPEND_ENTRIES_MAX", 2)
+    heads = heads_of(truth.splitlines(keepends=True))
+    place.set_head(heads[3], heads[2])
+    place.registry_json.unlink()
+    place.state_json.unlink()
+
+    assert "--rebuild-head" in refused(place, "discard-tail")
+    assert "--accept-rewind" in refused(place, "rebuild-head")
+    repair(place, "accept-rewind", reason="the head is an old one")
+
+    assert place.journal.read_bytes().startswith(truth)
+    assert intact(place)
