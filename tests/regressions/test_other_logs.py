@@ -1,4 +1,9 @@
-"""Bugs that other logs of lines shipped, each under its name, and ways to look at a journal without this program."""
+"""
+Bugs that other logs of lines shipped, each under its name, and that reading needs neither this program nor rights.
+
+A log that is signed anew after it shrank is one of them. There are no signatures here yet; what applies is that nobody
+makes a cut journal look whole by going on.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +13,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import Place, fill, outcome_of
+from command import Run
+from support import Place, fill, heads_of, outcome_of
 
 from eventlog import chain
-from eventlog.errors import JournalDamagedError, OutcomeUnknownError, RefusedError
+from eventlog.errors import JournalDamagedError, OutcomeUnknownError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_lost_final_newline_fuses_the_next_append(place: Place) -> None:
@@ -88,6 +96,35 @@ def test_heal_drops_a_complete_acknowledged_entry(place: Place) -> None:
     assert place.open().catalog().size == 3
 
 
+@pytest.mark.parametrize(
+    "cut", [["journal"], ["journal", "head"], ["journal", "head", "registry.json"]], ids=" and ".join
+)
+def test_shrunk_log_looks_valid_after_going_on(place: Place, run: Run, cut: list[str]) -> None:
+    """Whatever is tried on a journal that was cut between two lines, it stays refused, and no byte is added to it."""
+    history = fill(place, 6)
+    whole, words = place.lines(), ["--artifact", str(place.artifact("new")), "--backend", "b"]
+
+    for size in range(2, 6):
+        place.put(history[-1])
+        heads = heads_of(whole[:size])
+        place.journal.write_bytes(b"".join(whole[:size]))
+        if "head" in cut:
+            place.set_head(heads[-2], heads[-1])
+        if "registry.json" in cut:
+            place.registry_json.write_bytes(history[size]["m/registry.json"])
+        before = place.files()
+        verbs = (
+            ["publish", *words],
+            ["publish", *words, "--take-over"],
+            ["rollback"],
+            ["rebuild"],
+            ["list"],
+            ["verify"],
+        )
+        assert [run(*verb).status for verb in verbs * 2] == [3] * len(verbs) * 2
+        assert place.files() == before
+
+
 def test_counters_move_backwards_after_a_cut(place: Place) -> None:
     """A journal that was cut while a process has it open: the process notices, and adds nothing to it."""
     history = fill(place, 4)
@@ -116,81 +153,6 @@ def test_shell_line_checks_an_entry(place: Place, number: int) -> None:
     assert found.stdout.split()[0] == chain.hash_of(place.lines()[number - 1][:-1])
 
 
-GARBAGE = {
-    "a huge line": b"x" * (9 << 20),
-    "UTF-16": '{"specversion":"1.0"}\n'.encode("utf-16"),
-    "deep nesting": b"[" * 60_000 + b"\n",
-    "an integer of 10,000 digits": b"1" * 10_000 + b"\n",
-    "an empty line": b"\n",
-    "a NUL": b"\0",
-    "half a line": b'{"specversion"',
-}
-
-
-@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
-def test_garbage_is_not_an_empty_registry(place: Place, garbage: bytes) -> None:
-    """A file that no registry wrote is not shown as one without models, and is left as it is."""
-    place.registry_dir.mkdir()
-    place.journal.write_bytes(garbage)
-    before = place.files()
-
-    assert isinstance(outcome_of(place.open().catalog), JournalDamagedError)
-    assert isinstance(outcome_of(lambda: place.publish("a")), JournalDamagedError)
-    assert place.files() == before
-
-
-@pytest.mark.parametrize("name", ["journal.jsonl", "journal.head"])
-@pytest.mark.parametrize("kind", ["symbolic link", "dangling link", "FIFO", "directory", "device"])
-def test_file_that_is_no_file(place: Place, name: str, kind: str) -> None:
-    """Reading and writing refuse at once what is not a regular file, and never write through a link."""
-    fill(place, 3)
-    path, victim = place.registry_dir / name, place.root / "victim"
-    path.unlink()
-    if kind == "FIFO":
-        os.mkfifo(path)
-    elif kind == "directory":
-        path.mkdir()
-    else:
-        target = {"symbolic link": victim, "dangling link": place.root / "nowhere", "device": Path("/dev/zero")}[kind]
-        path.symlink_to(target)
-    victim.write_bytes(b"mine")
-
-    assert isinstance(outcome_of(place.open().catalog), RefusedError)
-    assert isinstance(outcome_of(lambda: place.publish("a")), RefusedError)
-    assert victim.read_bytes() == b"mine"
-    assert not (place.root / "nowhere").exists()
-
-
-@pytest.mark.parametrize("kind", ["file", "dangling link", "link to a directory"])
-def test_quarantine_that_is_no_directory(place: Place, kind: str) -> None:
-    """What stands where quarantine should be is never written through, and a publish that needs it is refused."""
-    fill(place, 3)
-    (place.root / "elsewhere").mkdir()
-    if kind == "file":
-        place.quarantine.write_bytes(b"mine")
-    else:
-        place.quarantine.symlink_to(place.root / ("nowhere" if kind == "dangling link" else "elsewhere"))
-    place.journal.write_bytes(place.journal.read_bytes() + b"half")
-    before = place.journal.read_bytes()
-
-    error = outcome_of(lambda: place.publish("a"))
-
-    assert isinstance(error, RefusedError)
-    assert place.journal.read_bytes() == before
-    assert list((place.root / "elsewhere").iterdir()) == []
-
-
-def test_quarantine_that_cannot_be_listed(place: Place) -> None:
-    """A file in the place of quarantine, with nothing to put into it: refused with the project's own error, or done."""
-    fill(place, 3)
-    place.quarantine.write_bytes(b"mine")
-
-    error = outcome_of(lambda: place.publish("a"))
-
-    assert error is None or isinstance(error, RefusedError)
-    assert place.quarantine.read_bytes() == b"mine"
-
-
 READ_AS_NOBODY = """
 import os, sys
 from eventlog.errors import RefusedError
@@ -212,9 +174,8 @@ else:
 """
 
 
-def test_reading_needs_no_right_to_write(fast_place: Place) -> None:
+def test_reading_needs_no_right_to_write(place: Place) -> None:
     """A user who may only read is shown everything; an attempt to publish is refused and changes nothing."""
-    place = fast_place
     fill(place, 3)
     before = place.files()
     paths = [place.root, *place.root.rglob("*")]
@@ -223,7 +184,7 @@ def test_reading_needs_no_right_to_write(fast_place: Place) -> None:
     arguments = [str(place.registry_dir), str(place.state_dir), str(place.root / "a1")]
 
     found = subprocess.run(
-        [sys.executable, "-c", READ_AS_NOBODY, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-c", READ_AS_NOBODY, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
     for path in paths:
