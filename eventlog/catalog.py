@@ -82,6 +82,8 @@ class Catalog:
 
         active: the activation that holds each slot; today the one slot `ACTIVE`.
 
+        displacements: the latest activation of another model that displaced this one, by model id; not of active ones.
+
         positions: the position of each event, by event id.
 
         taken_over: how far a runtime checkpoint had followed another journal when this one took it over, by that
@@ -101,6 +103,7 @@ class Catalog:
         self.hash = chain.GENESIS
         self.published: dict[str, Event] = {}
         self.active: dict[str, Activation] = {}
+        self.displacements: dict[str, Activation] = {}
         self.positions: dict[str, int] = {}
         self.taken_over: dict[str, int] = {}
         self.given_up: set[tuple[int, str]] = set()
@@ -180,7 +183,11 @@ class Catalog:
     def _activate(self, event: Event, model_id: str, data: ModelPublished | ModelRolledBack) -> None:
         if data.displaced != self.active_id():
             raise self._impossible(event, f"{self.active_id()} as displaced model", f"{data.displaced}")
-        self.active[ACTIVE] = Activation(model_id, event.position, event.time, event.actor, data.reason, data.displaced)
+        activation = Activation(model_id, event.position, event.time, event.actor, data.reason, data.displaced)
+        self.active[ACTIVE] = activation
+        self.displacements.pop(model_id, None)
+        if data.displaced not in (None, model_id):
+            self.displacements[data.displaced] = activation
 
     def _take_over(self, anchor: Anchor | None) -> None:
         if anchor is not None:

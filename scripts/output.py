@@ -18,7 +18,7 @@ from typing import Any
 import click
 import msgspec
 
-from eventlog.catalog import ACTIVE, Catalog, ModelMetadata
+from eventlog.catalog import ACTIVE, Activation, Catalog, ModelMetadata
 from eventlog.errors import ProjectionLagError, reason_of
 from eventlog.events import ModelPublished
 
@@ -176,7 +176,7 @@ def metadata_text(metadata: dict[str, Any]) -> str:
 
 
 def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
-    """Print a model with who published it, when and why, and what it displaced."""
+    """Print a model with who published it, when and why, what it displaced, and what displaced it."""
     event = catalog.published[model_id]
     assert isinstance(event.data, ModelPublished), "only these are in `published`"
     history: dict[str, Any] = {
@@ -187,15 +187,13 @@ def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
         "displaced": event.data.displaced,
         "artifact_size_bytes": event.data.artifact_size_bytes,
     }
-    activation = catalog.active[ACTIVE]
-    is_active = activation.model_id == model_id
-    for name, value in (
-        ("activated_at", msgspec.to_builtins(activation.time)),
-        ("activated_by", activation.actor),
-        ("activated_reason", activation.reason),
-        ("activated_position", activation.position),
-    ):
-        history[name] = value if is_active else None
+    active = catalog.active[ACTIVE]
+    history |= _activation("activated", active if active.model_id == model_id else None)
+    displaced = catalog.displacements.get(model_id)
+    history |= {
+        "displaced_by": None if displaced is None else displaced.model_id,
+        **_activation("displaced", displaced),
+    }
     fields = {**as_dict(catalog, model_id), **history}
     if output_format == "json":
         print_json(fields)
@@ -214,6 +212,18 @@ def print_report(report: Any, fields: Sequence[tuple[str, str]], output_format: 
         flush()
     except BrokenPipeError:
         abandon_streams()
+
+
+def _activation(what: str, activation: Activation | None) -> dict[str, Any]:
+    """Return when, by whom, why and by which event something became active, or null for each."""
+    if activation is None:
+        return {f"{what}_{name}": None for name in ("at", "actor", "reason", "position")}
+    return {
+        f"{what}_at": msgspec.to_builtins(activation.time),
+        f"{what}_actor": activation.actor,
+        f"{what}_reason": activation.reason,
+        f"{what}_position": activation.position,
+    }
 
 
 def _words(value: Any) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-import pytest
 from command import Run
 from support import Place, fill
 
@@ -75,7 +74,6 @@ def test_synapseids_36_show_says_that_a_model_is_not_active(place: Place, run: R
     assert run("active", "--output", "json").json["displaced"] == first.model_id
 
 
-@pytest.mark.xfail(strict=True, reason="`show` does not tell yet by which model and event a model was displaced")
 def test_synapseids_36_show_names_what_displaced_a_model(place: Place, run: Run) -> None:
     """From the side of the displaced model: by which model, by which event, when, by whom, and why."""
     first = place.publish("a")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 SIX_AND_ACTIVE = ["model_id", "backend", "artifact_path", "sha256", "created_at", "dataset_metadata", "active"]
 HISTORY = ["position", "event_id", "actor", "reason", "displaced", "artifact_size_bytes"]
-ACTIVATION = ["activated_at", "activated_by", "activated_reason", "activated_position"]
+ACTIVATION = ["activated_at", "activated_actor", "activated_reason", "activated_position"]
+DISPLACEMENT = ["displaced_by", "displaced_at", "displaced_actor", "displaced_reason", "displaced_position"]
 
 
 def test_json(desk):
@@ -15,7 +16,7 @@ def test_json(desk):
 
     result = desk.run("show", model_id, "--output", "json")
 
-    assert list(result.json) == SIX_AND_ACTIVE + HISTORY + ACTIVATION
+    assert list(result.json) == SIX_AND_ACTIVE + HISTORY + ACTIVATION + DISPLACEMENT
     wanted = {"position": 2, "event_id": "key", "actor": "ana", "reason": "why", "displaced": first["model_id"]}
     assert {**result.json, **wanted, "artifact_size_bytes": 4, "active": True} == result.json
     assert (result.json["activated_at"], result.json["activated_position"]) == (result.json["created_at"], 2)
@@ -32,7 +33,9 @@ def test_activation(desk):
 
     assert [model["activated_position"] for model in shown] == [3, None]
     assert shown[0]["activated_at"] > shown[0]["created_at"]
-    assert [shown[0]["activated_by"], shown[0]["activated_reason"]] == ["carol", "v2 loses money"]
+    assert [shown[0]["activated_actor"], shown[0]["activated_reason"]] == ["carol", "v2 loses money"]
+    assert [model["displaced_by"] for model in shown] == [None, first["model_id"]]
+    assert [shown[1][name] for name in DISPLACEMENT[2:]] == ["carol", "v2 loses money", 3]
 
 
 def test_fields_for_people(desk):
