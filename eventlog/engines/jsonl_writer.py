@@ -137,8 +137,8 @@ class JsonlWriter:
         They are written again in place first: if the sync of the interrupted append failed, the kernel may hold these
         pages as clean although the disk never got them, and a later sync would not write them.
         """
-        if head.size == 0:
-            self._create_head()
+        if head.size == 0:  # its creator may have died before the names were durable; a valid slot is there, and stays
+            durable.sync_ancestors(os.path.dirname(self._head_path))
         durable.write_at(self._descriptor, verdict.adopted, head.end_bytes)
         durable.sync_data(self._descriptor)
         self._acknowledge(verdict.head)
