@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from eventlog import durable, locking
 from eventlog.engines import jsonl_head, jsonl_tail
@@ -22,6 +22,7 @@ from eventlog.journal import APPEND_BYTES_MAX, Notice
 
 _HEAD_ATTEMPTS = 5
 _HEAD_PAUSE_SECONDS = 0.002
+_LOOKS_MAX = 20
 
 
 class JsonlReader:
@@ -40,14 +41,13 @@ class JsonlReader:
 
     def acknowledged(self) -> Head:
         """Return what is acknowledged, from the head."""
-        with self._opened() as descriptor:
-            return self._acknowledged(descriptor)
+        with self._looking() as (_, head):
+            return head
 
     def read(self, start: int, stop: int | None) -> Iterator[bytes]:
         """Yield the verified acknowledged lines `[start, stop)`; at the end the head's own claim is checked."""
-        with self._opened() as descriptor:
-            verified = self._marks.newest()
-            head = self._acknowledged(descriptor)
+        verified = self._marks.newest()
+        with self._looking() as (descriptor, head):
             if head.size < verified.size:
                 raise JournalDamagedError(
                     f"{self._where}: expected at least {verified.size} entries, as before, got {head.size}: run verify"
@@ -114,13 +114,41 @@ class JsonlReader:
                 yield descriptor
             finally:
                 if descriptor is not None:
-                    os.close(descriptor)
+                    with suppress(OSError):
+                        os.close(descriptor)
 
-    def _acknowledged(self, descriptor: int | None) -> Head:
-        """Decide what may be shown; the head is read before the file's size, which only grows."""
+    @contextmanager
+    def _looking(self) -> Iterator[tuple[int | None, Head]]:
+        """
+        Open the journal and decide how much of it may be shown.
+
+        The head is read before the journal's size, which only grows. Where the two do not simply fit, a writer may have
+        come between the two looks (it created the journal, or mended a slot and went on), so what follows from them
+        counts only if the head is still the same afterwards. A writer always changes it before new bytes stand behind
+        bytes that were ever shown.
+        """
+        for looks_left in reversed(range(_LOOKS_MAX)):
+            found = self.read_head()
+            with self._opened() as descriptor:
+                size_bytes = 0 if descriptor is None else os.fstat(descriptor).st_size
+                end_bytes = 0 if found.newest is None else found.newest.end_bytes
+                fits = found.valid != 1 and (found.valid == 2) == (descriptor is not None) and size_bytes >= end_bytes
+                damage: JournalDamagedError | None = None
+                head = Head()
+                try:
+                    head = self._acknowledged(descriptor, found, size_bytes)
+                except JournalDamagedError as error:
+                    damage = error
+                if not fits and looks_left and self.read_head() != found:
+                    continue
+                if damage is not None:
+                    raise damage
+                yield descriptor, head
+                return
+
+    def _acknowledged(self, descriptor: int | None, found: HeadFile, size_bytes: int) -> Head:
+        """Return what may be shown of a journal of *size_bytes* whose head is *found*; note what is odd about it."""
         self.notices = []
-        found = self.read_head()
-        size_bytes = 0 if descriptor is None else os.fstat(descriptor).st_size
         if found.newest is None:
             return self._without_head(descriptor, size_bytes) if descriptor is not None and size_bytes else Head()
         self.refuse_cut(found.newest, size_bytes)
