@@ -21,8 +21,9 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from eventlog import chain
+from eventlog.dataset_metadata import DEPTH_MAX, too_deep
 from eventlog.errors import JournalDamagedError, RefusedError, UnsupportedFormatError
-from eventlog.events import EVENT_TYPES, FORMAT_VERSION, MODEL_ID, Event, JournalCreated, Time
+from eventlog.events import EVENT_TYPES, FORMAT_VERSION, MODEL_ID, Event, JournalCreated, ModelPublished, Time
 from eventlog.journal import ENTRY_BYTES_MAX
 
 _SOURCE = "urn:uuid:"
@@ -123,6 +124,9 @@ def decode(entry: bytes, position: int, journal_id: str | None, where: str) -> E
     )
     if not canonical:
         raise _misfit(where, position, "the one spelling of its event", "another one")
+    nested = body.count(b"[") + body.count(b"{") > DEPTH_MAX  # most are not, and need no closer look
+    if nested and isinstance(data, ModelPublished) and too_deep(data.dataset_metadata):
+        raise _misfit(where, position, f"at most {DEPTH_MAX} levels of nesting", "more")
     _check_place(event, envelope, journal_id, where)
     return event
 

@@ -26,6 +26,21 @@ def checked(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {_key(key, "metadata"): _value(value, f"metadata {key!r}", 1) for key, value in metadata.items()}
 
 
+def too_deep(metadata: Mapping[str, Any]) -> bool:
+    """Say whether stored *metadata* nests deeper than `checked` lets it."""
+    level: list[Any] = list(metadata.values())
+    for _ in range(DEPTH_MAX):
+        level = [
+            item
+            for value in level
+            if isinstance(value, dict | list)
+            for item in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return False
+    return True
+
+
 def parse_pair(text: str) -> tuple[str, Any]:
     """
     Return key and value of `KEY=VALUE` (a string) or `KEY:=JSON` (typed, as in HTTPie).

@@ -156,6 +156,8 @@ def _is_same_publish(earlier: Data, wanted: ModelPublished) -> bool:
 
 
 def _check_expected(terms: Terms, catalog: Catalog) -> None:
+    if terms.took_over is not None and terms.took_over.journal_id == catalog.journal_id:
+        raise RefusedError(f"--take-over: {catalog.journal_id} is this very journal: ask again without it")
     active = catalog.active_id() or "none"
     if terms.expect_active is not None and terms.expect_active != active:
         raise RefusedError(

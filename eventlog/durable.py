@@ -226,7 +226,8 @@ def replace_file(path: str, data: bytes | Iterable[bytes]) -> None:
     try:
         os.rename(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with suppress(FileNotFoundError):  # an interrupt may come just after the rename
+            os.unlink(temporary)
         raise
     sync_directory(directory)
 

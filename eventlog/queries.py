@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Sequence
 from itertools import islice
@@ -100,6 +101,6 @@ class RegistryQueries:
 def _acknowledged_size(journal: Journal) -> int | None:
     """Return how many entries a head that can be read acknowledges, or None."""
     try:
-        return journal.tail().size
+        return min(journal.tail().size, sys.maxsize)
     except ModelogError:
         return None

@@ -174,7 +174,7 @@ class ModelRegistry(RegistryQueries):
         Throw the derived files' content away and fold it again; return the journal's size.
 
         Raises:
-            RefusedError: there is no journal.
+            RefusedError: there is no journal, or no head that says how long it is.
 
             JournalDamagedError: as `list_models`.
 
@@ -183,6 +183,11 @@ class ModelRegistry(RegistryQueries):
         with self._threads:
             if self.catalog().size == 0:
                 raise RefusedError(f"{self._replay.journal.where}: expected a journal to rebuild from, got none")
+            if any(notice.extent_unknown for notice in self._replay.journal.notices()):
+                raise RefusedError(
+                    f"{self._replay.journal.where}: nobody knows whether it is whole, so no file may vouch for it: "
+                    "run repair --rebuild-head"
+                )
             self._replay.settle()
             self._tell_subscribers(None, rebuild=True)
             return self._replay.catalog.size

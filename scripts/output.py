@@ -169,10 +169,12 @@ def as_dict(catalog: Catalog, model_id: str) -> dict[str, Any]:
 def metadata_text(metadata: dict[str, Any]) -> str:
     """Return metadata as it would be typed: `rows=1024 lags:=[1,2]`."""
     pairs = [
-        shlex.quote(f"{key}={value}" if isinstance(value, str) else f"{key}:={msgspec.json.encode(value).decode()}")
+        f"{key}={value}"
+        if isinstance(value, str) and not key.endswith(":")
+        else f"{key}:={msgspec.json.encode(value).decode()}"
         for key, value in metadata.items()
     ]
-    return " ".join(pairs)
+    return " ".join(map(shlex.quote, pairs))
 
 
 def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:

@@ -89,6 +89,8 @@ def salvage(descriptor: int) -> Iterator[bytes]:
         lines = (carried + chunk).split(b"\n")
         carried = lines.pop()
         for line in lines:
+            if len(line) > ENTRY_BYTES_MAX:
+                return
             try:
                 prev = chain.verify([line], prev)
             except chain.ChainError:

@@ -251,3 +251,17 @@ def test_refusing_names_the_place_and_the_reason() -> None:
         os.stat("/no/such/file")
     with pytest.raises(KeyError), durable.refusing("here"):
         raise KeyError
+
+
+def test_an_interrupt_just_after_a_rename_goes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C that comes while the kernel renames is raised when it has; it must not turn into a missing file."""
+    rename = os.rename
+
+    def interrupted(old: str, new: str) -> None:
+        rename(old, new)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.rename", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        durable.replace_file(str(tmp_path / "file"), b"new")
