@@ -72,21 +72,20 @@ def open_regular(path: str, flags: int) -> int:
             kind = kind_of(os.lstat(path).st_mode)
             raise RefusedError(f"{path}: expected a regular file, got {kind}") from error
         raise
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
+    try:
+        if not stat.S_ISREG(mode := os.fstat(descriptor).st_mode):
+            raise RefusedError(f"{path}: expected a regular file, got {kind_of(mode)}")
+    except BaseException:
         os.close(descriptor)
-        raise RefusedError(f"{path}: expected a regular file, got {kind_of(mode)}")
+        raise
     return descriptor
 
 
 def read_file(path: str, *, bytes_max: int) -> bytes:
     """
-    Return the bytes of a regular file of at most *bytes_max* bytes.
+    Return the bytes of a regular file.
 
-    Raises:
-        RefusedError: not a regular file, or larger than *bytes_max*.
-
-        OSError: as `os.open` and `os.read`.
+    Raises RefusedError where it is not one, or has more than *bytes_max* bytes, and OSError as `os.open` and `os.read`.
     """
     descriptor = open_regular(path, os.O_RDONLY)
     try:
@@ -185,7 +184,7 @@ def create_file(path: str, data: bytes | Iterable[bytes], *, like: os.stat_resul
     Trace: `openat(O_WRONLY|O_CREAT|O_EXCL)`, `fchown` and `fchmod` where *like* asks for them, `pwrite64`, `fsync`,
     `close`. On an error the file is removed again.
     """
-    descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE_OPEN, FILE_MODE)
     try:
         try:
             if like is not None:
@@ -221,9 +220,9 @@ def replace_file(path: str, data: bytes | Iterable[bytes]) -> None:
     except FileNotFoundError:
         like = None
     create_file(temporary, data, like=like)
-    if like is None:
-        sync_ancestors(directory)
     try:
+        if like is None:
+            sync_ancestors(directory)
         os.rename(temporary, path)
     except BaseException:
         with suppress(FileNotFoundError):  # an interrupt may come just after the rename
