@@ -22,6 +22,7 @@ from eventlog.engines import jsonl_head
 from eventlog.engines.jsonl import HEAD, JOURNAL, JsonlJournal
 from eventlog.engines.jsonl_head import Head
 from eventlog.engines.jsonl_quarantine import DIRECTORY as QUARANTINE
+from eventlog.engines.jsonl_quarantine import is_kept
 from eventlog.errors import JournalDamagedError, RefusedError
 from eventlog.journal import APPEND_BYTES_MAX, Journal
 from eventlog.replay import Replay
@@ -107,7 +108,7 @@ def _copy(journal: Journal, size: int, registry_dir: str, partial: str) -> dict[
     durable.create_file(os.path.join(partial, JOURNAL), entries())
     sums = {JOURNAL: digest.hexdigest(), HEAD: _put(partial, HEAD, jsonl_head.format_slot(newest) * 2)}
     kept = os.path.join(registry_dir, QUARANTINE)
-    for name in sorted(os.listdir(kept)) if os.path.isdir(kept) else ():
+    for name in sorted(filter(is_kept, os.listdir(kept))) if os.path.isdir(kept) else ():
         with suppress(FileNotFoundError):  # a pending one is renamed when it is recorded
             data = durable.read_file(os.path.join(kept, name), bytes_max=APPEND_BYTES_MAX)
             durable.create_directory(os.path.join(partial, QUARANTINE))
@@ -153,10 +154,13 @@ def _check_sums(source: str) -> None:
         listing = durable.read_file(os.path.join(source, SUMS), bytes_max=_SUMS_BYTES_MAX)
     except FileNotFoundError:
         return
-    for line in listing.decode("utf-8", "replace").splitlines():
+    for line in listing.decode("utf-8", "replace").removesuffix("\n").split("\n"):
         match = _SUM.fullmatch(line)
         if match is None or ".." in match[2].split("/"):
             raise RefusedError(f"{source}/{SUMS}: expected lines as sha256sum writes them, got {line!r:.200}")
         digest = artifacts.hash_artifact(os.path.join(source, match[2])).sha256
         if digest != match[1]:
-            raise RefusedError(f"{source}/{match[2]}: expected sha256 {match[1]} as in {SUMS}, got {digest}")
+            raise RefusedError(
+                f"{source}/{match[2]}: expected sha256 {match[1]} as in {SUMS}, got {digest}: "
+                f"take another backup; if this copy was written to since it was made, remove its {SUMS}"
+            )

@@ -47,6 +47,11 @@ class _Type(Struct):
     type: str
 
 
+class _Source(Struct):
+    source: str
+
+
+_source = msgspec.json.Decoder(_Source)
 _envelope = msgspec.json.Decoder(_Envelope)
 _data = {name: msgspec.json.Decoder(data_type) for name, data_type in EVENT_TYPES.items()}
 _type = msgspec.json.Decoder(_Type)
@@ -129,6 +134,15 @@ def decode(entry: bytes, position: int, journal_id: str | None, where: str) -> E
         raise _misfit(where, position, f"at most {DEPTH_MAX} levels of nesting", "more")
     _check_place(event, envelope, journal_id, where)
     return event
+
+
+def journal_id_of(entry: bytes) -> str | None:
+    """Return the id of the journal that a sealed *entry* says it belongs to; None where it is no event."""
+    try:
+        source = _source.decode(chain.body_of(entry) + b"}").source
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return source.removeprefix(_SOURCE) if source.startswith(_SOURCE) else None
 
 
 def _check_place(event: Event, envelope: _Envelope, journal_id: str | None, where: str) -> None:

@@ -25,7 +25,7 @@ from eventlog.events import ModelPublished, ModelRolledBack, check_model_id
 from eventlog.journal import FoundAnchor, Subscriber
 from eventlog.queries import RegistryQueries
 from eventlog.replay import Replay, catch_up_all
-from eventlog.transaction import Transaction
+from eventlog.transaction import RECOVERY_ID_START, Transaction
 
 _log = getLogger("modelog")
 
@@ -197,6 +197,10 @@ class ModelRegistry(RegistryQueries):
     def _terms(self, actor: str | None, reason: str | None, request_id: str | None, expect_active: str | None) -> Terms:
         if expect_active not in (None, "none"):
             check_model_id(expect_active or "")
+        if (request_id or "").startswith(RECOVERY_ID_START):
+            raise RefusedError(
+                f"--id {request_id!r:.80}: expected an id of your own: {RECOVERY_ID_START}… is the journal's"
+            )
         return Terms(
             actor=identity.check_text("actor", identity.default_actor() if actor is None else actor),
             request_id=identity.check_text(

@@ -22,11 +22,11 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from eventlog import artifacts, durable
+from eventlog import artifacts, chain, codec, durable
 from eventlog.decisions import Decision, Terms
 from eventlog.engines.jsonl import JOURNAL, JsonlJournal
 from eventlog.errors import ModelogError, OutcomeUnknownError, ProjectionLagError, RefusedError
-from eventlog.events import Data
+from eventlog.events import Data, Event
 from eventlog.journal import DiscardedTail, Subscriber
 from eventlog.repair_evidence import Request, Witnesses
 from eventlog.repair_plans import PLANS, Plan
@@ -129,6 +129,7 @@ class Repairs:
                 if plan.data is None or dry_run:
                     removed = files.surplus(plan.assembly, plan.lines, plan.keep_as)
                     return _report(action, plan, removed if plan.data else [])
+            self._rehearse(plan, terms)
             with journal.repairing(dry_run=False) as files:
                 plan = PLANS[action](files, copied, witnesses, request)
                 if plan.data is None:
@@ -136,6 +137,12 @@ class Repairs:
                 self._point_of_no_return()
                 removed = files.install(plan.assembly, plan.lines, plan.head, plan.keep_as)
         return self._record(_report(action, plan, removed), plan.data, terms)
+
+    def _rehearse(self, plan: Plan, terms: Terms) -> None:
+        """Refuse now, before anything is touched, an event that could not be stored."""
+        if plan.data is not None:
+            event = Event(plan.head.size, terms.request_id, self._now(), terms.actor, None, plan.data)
+            codec.encode(event, terms.request_id, chain.GENESIS)
 
     def _record(self, report: RepairReport, data: Data, terms: Terms) -> RepairReport:
         """Append the event that says what was done, bring the derived files up to date, and look at it all again."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from eventlog import artifacts, chain
+from eventlog import artifacts, chain, codec
 from eventlog.catalog import Catalog
 from eventlog.engines.jsonl_assembly import Assembly, Line
 from eventlog.engines.jsonl_head import Head
@@ -21,7 +21,7 @@ from eventlog.errors import JournalDamagedError, RefusedError
 from eventlog.events import Remembered
 from eventlog.journal import FoundAnchor
 
-OTHER_WAYS = "try repair --from COPY; where there is no other copy, repair --accept-rewind --reason …"
+OTHER_WAYS = "try repair --from COPY; where no copy has it all, repair --accept-rewind --reason … (with --from, too)"
 
 
 class Request(Struct, frozen=True):
@@ -79,12 +79,13 @@ def proven(
         RefusedError: a line is nowhere, or there is no witness.
     """
     targets = [] if head is None else [(head.size, head.hash)]
-    known = {folded(assembly, [line], request).journal_id for line in assembly.first_lines()}
-    known = known or {item.anchor.journal_id for item in witnesses.anchors if item.binding}
+    known = ids_of_first(assembly) or {item.anchor.journal_id for item in witnesses.anchors if item.binding}
     anchors = [item.anchor for item in witnesses.anchors if not known or item.anchor.journal_id in known]
     targets += sorted(((anchor.size, anchor.hash) for anchor in anchors), reverse=True)
     lines = _back_from_first(assembly, targets, request)
-    counting = witnesses.of(folded(assembly, lines, request))
+    catalog = folded(assembly, lines, request)
+    check_identity(assembly, witnesses, catalog)
+    counting = witnesses.of(catalog)
     further = [(item.anchor.size, item.anchor.hash) for item in counting if item.anchor.size > len(lines)]
     if further:
         lines = _back_from_first(assembly, [max(further)], request)
@@ -106,6 +107,24 @@ def _back_from_first(assembly: Assembly, targets: list[tuple[int, str]], request
         f"{request.where}: expected a head or an anchor that says how the journal ended, got none: "
         "restore a backup into an empty directory"
     )
+
+
+def ids_of_first(assembly: Assembly) -> set[str]:
+    """Return the ids of the journals that the lines standing in the damaged file say they belong to."""
+    found = {codec.journal_id_of(assembly.entry(line)) for line in assembly.lines_of_first()}
+    return {journal_id for journal_id in found if journal_id is not None}
+
+
+def check_identity(assembly: Assembly, witnesses: Witnesses, catalog: Catalog) -> None:
+    """Refuse a history that came from a copy, where the damaged file or an anchor names another journal."""
+    ids = ids_of_first(assembly) or {
+        item.anchor.journal_id for item in witnesses.anchors if not catalog.covers(item.anchor)
+    }
+    if ids and ids != {catalog.journal_id}:
+        raise RefusedError(
+            f"{catalog.where}: expected entries of journal {', '.join(sorted(ids))}, got those of "
+            f"{catalog.journal_id}: the copy is foreign, or --state-dir follows another journal"
+        )
 
 
 def folded(assembly: Assembly, lines: Sequence[Line], request: Request) -> Catalog:

@@ -57,9 +57,14 @@ def discard_tail(
         raise RefusedError(
             f"{request.where}: expected a head that says where the tail begins, got none: {evidence.OTHER_WAYS}"
         )
-    if not survey.holds(head):
+    if not survey.sound:
         raise RefusedError(evidence.lost(request, survey, f"the {head.size} entries that the head acknowledges"))
     evidence.check_agreement(request, lines, anchors)
+    if any(item.anchor.size > head.size for item in anchors):
+        raise RefusedError(
+            f"{request.where}: expected a head for {max(item.anchor.size for item in anchors)} entries, as an anchor "
+            f"remembers, got one for {head.size}: run repair --rebuild-head"
+        )
     if survey.refusal is None:
         return _nothing(assembly, lines, head, "nothing behind the head that the next publish does not mend by itself")
     behind = survey.verified.size - head.size
@@ -83,7 +88,7 @@ def rebuild_head(
 ) -> Plan:
     """Write a head for the lines that verify, if an anchor agrees with them and nothing else stands behind them."""
     survey, assembly, lines, anchors = evidence.examined(files, witnesses, request)
-    if survey.head is not None and not survey.holds(survey.head):
+    if survey.head is not None and not survey.sound:
         raise RefusedError(evidence.lost(request, survey, f"the {survey.head.size} entries that the head acknowledges"))
     evidence.check_agreement(request, lines, anchors)
     newest = max((item.anchor.size for item in anchors), default=0)
@@ -121,13 +126,13 @@ def from_copy(files: JsonlRepair, copy: int | None, witnesses: evidence.Witnesse
     lines, anchors = evidence.proven(assembly, survey.head, witnesses, request)
     evidence.check_agreement(request, lines, anchors)
     head = survey.head
-    if head is not None and not evidence.holds(lines, head.size, head.hash):
+    if head is not None and head != head_of(lines[: head.size]):
         raise RefusedError(
             f"{request.where}: {evidence.parted('the head', head.size, head.hash)}: {evidence.OTHER_WAYS}"
         )
     if head is None or head.size < len(lines):
         head = head_of(lines)
-    more = assembly.forward_from(lines[-1].hash, file=0)
+    more = assembly.forward_from(lines[-1].hash, file=0, stop_at_fork=True)
     if len(more) > APPEND_ENTRIES_MAX:
         raise RefusedError(
             f"{request.where}: expected at most one append behind {len(lines)} entries, got {len(more)} more: "
@@ -159,18 +164,23 @@ def accept_rewind(
     lines = lines[: evidence.folded(assembly, lines, request).size]
     if not lines:
         raise RefusedError(
-            f"{request.where}: expected at least a first entry to go on from, got none: restore a backup; "
+            f"{request.where}: expected at least a first entry to go on from, got none: restore a backup, "
+            "or name an older one with repair --accept-rewind --from COPY --reason …; "
             "to begin a new history, move this directory away and publish with --take-over"
         )
     head = survey.head
     sure = lines if head is None else lines[: head.size]  # a rewind that was never acknowledged gave nothing up
-    anchors = witnesses.of(evidence.folded(assembly, sure, request))
+    catalog = evidence.folded(assembly, sure, request)
+    if copy is not None:
+        evidence.check_identity(assembly, witnesses, catalog)
+    anchors = witnesses.of(catalog)
     lost = evidence.remembered(
         [item for item in anchors if not evidence.holds(lines, item.anchor.size, item.anchor.hash)]
     )
-    if head is not None and not evidence.holds(lines, head.size, head.hash):
+    if head is not None and head != head_of(lines[: head.size]):
         lost.insert(0, Remembered("journal.head", head.size, head.hash))
-    if head is not None and not lost and survey.refusal is None and survey.holds(head):
+    reached = head is not None and all(item.anchor.size <= head.size for item in anchors)
+    if head is not None and reached and not lost and survey.refusal is None and survey.sound:
         return _nothing(assembly, lines, head, "nothing that was acknowledged is missing")
     newest = head_of(lines)
     witnessed = max((item.size for item in lost), default=newest.size)

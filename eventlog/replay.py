@@ -14,7 +14,10 @@ from eventlog.catalog import Catalog
 from eventlog.errors import JournalDamagedError, ModelogError
 from eventlog.journal import FoundAnchor, Journal, Subscriber
 
-_WAYS_ON = "run restore, or repair --from COPY; where only an older copy is left, repair --accept-rewind"
+_WAYS_ON = (
+    "if only journal.head is an old one, run repair --rebuild-head; else restore, or repair --from COPY; "
+    "where only an older copy is left, repair --accept-rewind"
+)
 _log = getLogger("modelog")
 
 

@@ -1,8 +1,8 @@
 """
 Restore: bring a registry up to a backup, never over newer or other history.
 
-What is missing is appended through the same code as any other append. So a restore that is cut short leaves a shorter,
-sound journal, and can be asked for again.
+What is missing is appended through the same code as any other append, after an anchor of the whole has been written. So
+a restore that is cut short leaves a journal that every command calls rewound until it is asked for again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from eventlog import chain
 from eventlog.backup import verified_source
+from eventlog.catalog import Catalog
 from eventlog.errors import JournalDamagedError, ProjectionLagError, RefusedError
 from eventlog.journal import APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, FoundAnchor, Subscriber
 from eventlog.replay import Replay, catch_up_all
@@ -36,6 +37,7 @@ def restore(
     subscribers: Sequence[Subscriber],
     *,
     dry_run: bool = False,
+    announce: Callable[[Catalog], None] = lambda catalog: None,
     point_of_no_return: Callable[[], None] = lambda: None,
 ) -> RestoreReport:
     """
@@ -49,6 +51,9 @@ def restore(
         subscribers: whose anchors say what history the registry had; they are brought up to date afterwards.
 
         dry_run: only verify and compare.
+
+        announce: called with the state that is to be reached, before the first entry is appended: writes an anchor of
+            it, so that a restore which is cut short does not look like a whole history.
 
         point_of_no_return: called when from now on something will have been written.
 
@@ -83,7 +88,7 @@ def restore(
     if dry_run or mine.size == theirs.size:
         return report
     point_of_no_return()
-    _append(original, target, source)
+    _append(original, target, source, announce)
     if failures := catch_up_all(subscribers):
         raise ProjectionLagError(f"restored, but a derived file is behind: {'; '.join(failures)}: run rebuild")
     return report
@@ -132,11 +137,12 @@ def _hash_at(replay: Replay, size: int) -> str:
     return chain.hash_of(entry)
 
 
-def _append(original: Replay, target: Replay, source: str) -> None:
+def _append(original: Replay, target: Replay, source: str, announce: Callable[[Catalog], None]) -> None:
     """Append what is missing, in batches, with other writers kept out."""
     with target.journal.exclusive():
         mine = target.catch_up()
         _check_prefix(source, original, target)
+        announce(original.catalog)
         entries = original.journal.read(mine.size, original.catalog.size)
         size = mine.size
         while batch := list(islice(entries, APPEND_ENTRIES_MAX)):

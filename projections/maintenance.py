@@ -88,8 +88,14 @@ def restore_registry(
 ) -> _restore.RestoreReport:
     """Bring an empty registry, or one that the backup continues, up to the backup; see `eventlog.restore`."""
     replay, subscribers = _opened(registry_dir, state_dir, lock_timeout_seconds)
+    projection = registry_json.RegistryJson(os.fspath(registry_dir), lock_timeout_seconds=lock_timeout_seconds)
     return _restore.restore(
-        os.fspath(source), replay, subscribers, dry_run=dry_run, point_of_no_return=point_of_no_return
+        os.fspath(source),
+        replay,
+        subscribers,
+        dry_run=dry_run,
+        announce=lambda catalog: projection.write(catalog, rebuild=False),
+        point_of_no_return=point_of_no_return,
     )
 
 

@@ -23,13 +23,21 @@ from eventlog.errors import RefusedError
 from eventlog.journal import ENTRY_BYTES_MAX
 
 _PIECE_BYTES_MAX = 4 * ENTRY_BYTES_MAX
-_STARTS_MAX = 1_000
+_TRIES_MAX = 2_000
 _BEGIN = re.compile(rb'\{"')
 _END = re.compile(rb',"hash":"[0-9a-f]{64}"\}')
 
 
 class Line(Struct, frozen=True, gc=False):
-    """Where a whole line stands: in which of the files, at which offset, of how many bytes; and whether it is ended."""
+    """
+    Where a whole line stands: in which of the files, at which offset, of how many bytes without its newline.
+
+    Attributes:
+        ended: a newline follows it.
+
+        inside: other bytes stand before it on its line. Somebody may have put it there, into the text of an event: it
+            counts only where its hash is asked for.
+    """
 
     prev: str
     hash: str
@@ -37,6 +45,7 @@ class Line(Struct, frozen=True, gc=False):
     offset_bytes: int
     size_bytes: int
     ended: bool
+    inside: bool
 
 
 class Assembly:
@@ -52,7 +61,8 @@ class Assembly:
         self._by_hash: dict[str, Line] = {}
         for number, descriptor in enumerate(files):
             for line in _whole_lines(descriptor, number):
-                self._by_hash.setdefault(line.hash, line)
+                if self._by_hash.setdefault(line.hash, line).inside and not line.inside:
+                    self._by_hash[line.hash] = line
 
     def back_from(self, newest: str, size: int) -> list[Line]:
         """
@@ -75,7 +85,7 @@ class Assembly:
             raise RefusedError(f"expected {size} entries up to hash {newest}, got {len(lines)}")
         return lines[::-1]
 
-    def forward_from(self, last: str, *, file: int | None = None) -> list[Line]:
+    def forward_from(self, last: str, *, file: int | None = None, stop_at_fork: bool = False) -> list[Line]:
         """
         Return the lines that follow the one with the hash *last*, in order, as far as there are any.
 
@@ -84,17 +94,21 @@ class Assembly:
 
             file: take only lines of this one.
 
+            stop_at_fork: end where two different lines follow the same one.
+
         Raises:
             RefusedError: two different lines follow the same one.
         """
         after: dict[str, Line] = {}
         forks: dict[str, Line] = {}
         for line in self._by_hash.values():
-            if file in (None, line.file) and after.setdefault(line.prev, line) is not line:
+            if not line.inside and file in (None, line.file) and after.setdefault(line.prev, line) is not line:
                 forks[line.prev] = line
         lines: list[Line] = []
         while (next_line := after.get(last)) is not None:
             if last in forks:
+                if stop_at_fork:
+                    break
                 raise RefusedError(
                     f"expected one entry {len(lines)} after hash {last}, got {next_line.hash} and {forks[last].hash}"
                 )
@@ -102,9 +116,13 @@ class Assembly:
             last = next_line.hash
         return lines
 
-    def first_lines(self) -> list[Line]:
-        """Return the lines of the first file that begin a journal; one, unless it was mixed up with another."""
-        return [line for line in self._by_hash.values() if line.file == 0 and line.prev == chain.GENESIS]
+    def lines_of_first(self) -> list[Line]:
+        """Return the lines that stand in the first file, in no order."""
+        return [line for line in self._by_hash.values() if line.file == 0 and not line.inside]
+
+    def entry(self, line: Line) -> bytes:
+        """Return the bytes of one line, as they stand now."""
+        return os.pread(self._files[line.file], line.size_bytes, line.offset_bytes)
 
     def entries(self, lines: Sequence[Line]) -> Iterator[bytes]:
         """
@@ -115,7 +133,7 @@ class Assembly:
         """
         prev = lines[0].prev if lines else chain.GENESIS
         for line in lines:
-            entry = os.pread(self._files[line.file], line.size_bytes, line.offset_bytes)
+            entry = self.entry(line)
             try:
                 prev = chain.verify([entry], prev)
             except chain.ChainError as error:
@@ -179,15 +197,17 @@ def _in_piece(piece: bytes, file: int, offset_bytes: int, *, ended: bool) -> Ite
     A line is looked for between the end of the one before and each place that looks like the end of one.
     """
     if chain.is_sealed(piece) and len(piece) <= ENTRY_BYTES_MAX:
-        yield Line(chain.prev_of(piece), chain.hash_of(piece), file, offset_bytes, len(piece), ended)
+        yield Line(chain.prev_of(piece), chain.hash_of(piece), file, offset_bytes, len(piece), ended, False)
         return
-    begin = 0
+    begin, tries_left = 0, _TRIES_MAX
     for end in (match.end() for match in _END.finditer(piece)):
         starts = (match.start() for match in _BEGIN.finditer(piece, max(begin, end - ENTRY_BYTES_MAX), end))
-        for start in islice(starts, _STARTS_MAX):
+        for start in islice(starts, tries_left):
+            tries_left -= 1
             entry = piece[start:end]
             if chain.is_sealed(entry):
-                last = ended and end == len(piece)
-                yield Line(chain.prev_of(entry), chain.hash_of(entry), file, offset_bytes + start, len(entry), last)
+                last, inside = ended and end == len(piece), start != begin
+                place = (file, offset_bytes + start, len(entry), last, inside)
+                yield Line(chain.prev_of(entry), chain.hash_of(entry), *place)
                 begin = end
                 break

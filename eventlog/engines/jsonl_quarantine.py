@@ -28,6 +28,11 @@ REASONS = ("no-newline", "nul-bytes", "bad-lines", "replaced", "rewound", "head"
 _NAME = re.compile(rf"([0-9]{{20}})-([0-9]{{1,12}})-([0-9a-f]{{64}})\.({'|'.join(REASONS)})")
 
 
+def is_kept(name: str) -> bool:
+    """Say whether a file of that name in the quarantine is one of ours, recorded or not."""
+    return _NAME.fullmatch(name.removesuffix(_PENDING)) is not None
+
+
 class Quarantine:
     """The directory `quarantine/` beside a journal; created when first needed."""
 

@@ -12,7 +12,7 @@ The journal is cut where only its end goes, and otherwise written anew beside th
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -37,7 +37,7 @@ class Survey(Struct, frozen=True):
 
         size_bytes: of the whole file.
 
-        hashes: the hash of the entry before each size that was asked for, and before the head's, as far as verified.
+        sound: the verified lines begin with just what the head acknowledges.
 
         refusal: why no writer may touch what stands behind the head, or None.
     """
@@ -45,12 +45,8 @@ class Survey(Struct, frozen=True):
     head: Head | None
     verified: Head
     size_bytes: int
-    hashes: dict[int, str]
+    sound: bool
     refusal: str | None
-
-    def holds(self, head: Head) -> bool:
-        """Say whether the verified lines begin with what *head* acknowledges."""
-        return self.hashes.get(head.size) == head.hash
 
 
 class JsonlRepair:
@@ -67,30 +63,20 @@ class JsonlRepair:
         self._head_path = head_path
         self._quarantine = quarantine
 
-    def survey(self, sizes: Collection[int] = ()) -> Survey:
-        """
-        Read everything.
-
-        Args:
-            sizes: of which the hashes are wanted.
-
-        Raises:
-            RefusedError: a file cannot be read.
-        """
+    def survey(self) -> Survey:
+        """Read everything. Raises RefusedError where a file cannot be read."""
         with durable.refusing(self._where):
             head = JsonlReader(self._where, self._head_path).read_head().newest
             size_bytes = os.fstat(self._descriptor).st_size
-            wanted = {*sizes, *([] if head is None else [head.size])}
-            hashes = {0: chain.GENESIS}
             verified = Head()
+            sound = head == verified
             for line in salvage(self._descriptor):
                 verified = Head(verified.size + 1, verified.end_bytes + len(line) + 1, chain.hash_of(line))
-                if verified.size in wanted:
-                    hashes[verified.size] = verified.hash
+                sound = sound or head == verified
             refusal = None
             if head is not None and head.end_bytes <= size_bytes:
                 refusal = judge(self._descriptor, head, size_bytes).refusal
-            return Survey(head, verified, size_bytes, hashes, refusal)
+            return Survey(head, verified, size_bytes, sound, refusal)
 
     def assembly(self, copy: int | None = None) -> Assembly:
         """Return the whole lines of the journal and of a *copy* that is open for reading. Raises RefusedError."""

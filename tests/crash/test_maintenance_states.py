@@ -58,6 +58,9 @@ def check(state: Tree, done: Maintenance, workshop: Workshop) -> None:
     before = workshop.tree().get(JOURNAL) or b""
     kept = b"".join(data or b"" for path, data in state.items() if path.startswith(QUARANTINE))
     assert done.surplus in before or done.surplus in kept, "bytes vanished"
+    if before != done.start.get(JOURNAL, b"") and not before.startswith(done.truth):
+        report = verify_registry(workshop.models, workshop.runtime)
+        assert report.verdict == "damaged", "half a restore must not look like a whole history"
 
     done.again()
     workshop.open().publish_model(workshop.artifact("after the crash"), backend="check")
