@@ -3,7 +3,7 @@ Every call to the operating system fails once, at every place, in several ways; 
 
 | raised                | what must be true afterwards                                             |
 |-----------------------|--------------------------------------------------------------------------|
-| nothing               | the event is there                                                       |
+| nothing               | the event is there, and no sync of journal or head has failed            |
 | `RefusedError`        | the event is not there, and no later publish brings it back              |
 | `OutcomeUnknownError` | a retry with the same id ends with the event there once                  |
 | `ProjectionLagError`  | the event is there                                                       |
@@ -41,10 +41,13 @@ class Faults:
 
     Attributes:
         count: how many calls there were.
+
+        failed: the names of those that failed.
     """
 
     def __init__(self, mode: str = "fails", at: int = 0, code: int = errno.EIO) -> None:
         self.count = 0
+        self.failed: set[str] = set()
         self._mode = mode
         self._at = at
         self._code = code
@@ -62,6 +65,7 @@ class Faults:
             due = self.count == self._at or (self._mode == "fails for good" and 0 < self._at < self.count)
             if not due:
                 return real(*args, **kwargs)
+            self.failed.add(name)
             if name == "pwrite" and self._mode == "half done, then fails":
                 real(args[0], bytes(args[1])[: len(args[1]) // 2], *args[2:])
             elif self._mode == "done, then fails" or name == "close":
@@ -218,6 +222,8 @@ def test_every_call_fails(place: Place, scenario: Scenario, mode: str, names: tu
                     error = bug
             assert faults.count >= at, "the call that should fail was not made"
             problem = _settle(place, scenario, error, acknowledged)
+            if error is None and "fdatasync" in faults.failed:
+                problem = "done, although the disk did not confirm it"
             if problem is not None:
                 problems.append(f"call {at} of {counter.count}, {errno.errorcode[code]}: {problem}")
 
