@@ -52,8 +52,8 @@ def restore(
 
         dry_run: only verify and compare.
 
-        announce: called with the state that is to be reached, before the first entry is appended: writes an anchor of
-            it, so that a restore which is cut short does not look like a whole history.
+        announce: writes an anchor of the state that is to be reached, before the first entry is appended: so a restore
+            that is cut short does not look like a whole history.
 
         point_of_no_return: called when from now on something will have been written.
 
@@ -70,14 +70,7 @@ def restore(
     theirs = original.catalog
     assert theirs.journal_id is not None, "a verified source has a first entry"
     found = [item for subscriber in subscribers for item in subscriber.anchors()]
-    try:
-        mine = target.catch_up()
-    except JournalDamagedError as error:
-        raise JournalDamagedError(
-            f"{error}: restore only continues a sound journal; for this one, run repair --from {source}",
-            position=error.position,
-            offset_bytes=error.offset_bytes,
-        ) from error
+    mine = _sound_target(target, source)
     if mine.journal_id not in (None, theirs.journal_id):
         raise RefusedError(f"{source}: foreign: expected a copy of journal {mine.journal_id}, got {theirs.journal_id}")
     for item in found:
@@ -92,6 +85,18 @@ def restore(
     if failures := catch_up_all(subscribers):
         raise ProjectionLagError(f"restored, but a derived file is behind: {'; '.join(failures)}: run rebuild")
     return report
+
+
+def _sound_target(target: Replay, source: str) -> Catalog:
+    """Return the state of the registry that is to be restored."""
+    try:
+        return target.catch_up()
+    except JournalDamagedError as error:
+        raise JournalDamagedError(
+            f"{error}: restore only continues a sound journal; for this one, run repair --from {source}",
+            position=error.position,
+            offset_bytes=error.offset_bytes,
+        ) from error
 
 
 def _check_witness(source: str, original: Replay, item: FoundAnchor) -> None:

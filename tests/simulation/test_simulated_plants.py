@@ -17,6 +17,7 @@ from unittest import mock
 import pytest
 from simulated_hooks import hooked
 from simulated_run import FailedRunError, Run, runs
+from support import LONG
 
 from eventlog import artifacts, decisions, durable, locking
 from eventlog.engines.jsonl_reader import JsonlReader
@@ -25,7 +26,10 @@ from eventlog.replay import Replay
 from eventlog.transaction import Transaction
 from projections import registry_json, runtime_checkpoint
 
-SEEDS_MAX = 2_000
+SEEDS_MAX = 20_000 if LONG else 2_000
+RARE = {"newest slot overwritten"}
+"""Found only by the long run, after about 10,000 seeds: whole entries behind the other slot are kept, so little shows."""
+
 FIRST_SEED = 500_000
 
 Tally = Callable[[str, int], None]
@@ -119,7 +123,7 @@ def passes(run: Run) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", PLANTS)
+@pytest.mark.parametrize("name", [name for name in PLANTS if LONG or name not in RARE])
 def test_a_plant_is_found(name: str, tally: Tally) -> None:
     """Some seed breaks a promise with the plant that it keeps without it."""
     with hooked():
