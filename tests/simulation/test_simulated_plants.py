@@ -28,7 +28,7 @@ from projections import registry_json, runtime_checkpoint
 
 SEEDS_MAX = 20_000 if LONG else 2_000
 RARE = {"newest slot overwritten"}
-"""Found only by the long run, after about 10,000 seeds: whole entries behind the other slot are kept, so little shows."""
+"""Only the long run finds it, after some 10,000 seeds: entries behind the other slot are kept, so little shows."""
 
 FIRST_SEED = 500_000
 
