@@ -79,12 +79,13 @@ def proven(
         RefusedError: a line is nowhere, or there is no witness.
     """
     targets = [] if head is None else [(head.size, head.hash)]
-    known = ids_of_first(assembly) or {item.anchor.journal_id for item in witnesses.anchors if item.binding}
+    here = ids_of_first(assembly)
+    known = here or {item.anchor.journal_id for item in witnesses.anchors if item.binding}
     anchors = [item.anchor for item in witnesses.anchors if not known or item.anchor.journal_id in known]
     targets += sorted(((anchor.size, anchor.hash) for anchor in anchors), reverse=True)
     lines = _back_from_first(assembly, targets, request)
     catalog = folded(assembly, lines, request)
-    check_identity(assembly, witnesses, catalog)
+    check_identity(here, witnesses, catalog)
     counting = witnesses.of(catalog)
     further = [(item.anchor.size, item.anchor.hash) for item in counting if item.anchor.size > len(lines)]
     if further:
@@ -115,11 +116,9 @@ def ids_of_first(assembly: Assembly) -> set[str]:
     return {journal_id for journal_id in found if journal_id is not None}
 
 
-def check_identity(assembly: Assembly, witnesses: Witnesses, catalog: Catalog) -> None:
-    """Refuse a history that came from a copy, where the damaged file or an anchor names another journal."""
-    ids = ids_of_first(assembly) or {
-        item.anchor.journal_id for item in witnesses.anchors if not catalog.covers(item.anchor)
-    }
+def check_identity(here: set[str], witnesses: Witnesses, catalog: Catalog) -> None:
+    """Refuse a history from a copy, where the damaged file (*here*, its `ids_of_first`) or an anchor names another."""
+    ids = here or {item.anchor.journal_id for item in witnesses.anchors if not catalog.covers(item.anchor)}
     if ids and ids != {catalog.journal_id}:
         raise RefusedError(
             f"{catalog.where}: expected entries of journal {', '.join(sorted(ids))}, got those of "

@@ -172,7 +172,7 @@ def accept_rewind(
     sure = lines if head is None else lines[: head.size]  # a rewind that was never acknowledged gave nothing up
     catalog = evidence.folded(assembly, sure, request)
     if copy is not None:
-        evidence.check_identity(assembly, witnesses, catalog)
+        evidence.check_identity(evidence.ids_of_first(assembly), witnesses, catalog)
     anchors = witnesses.of(catalog)
     lost = evidence.remembered(
         [item for item in anchors if not evidence.holds(lines, item.anchor.size, item.anchor.hash)]
