@@ -14,7 +14,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from eventlog.errors import RefusedError, reason_of
@@ -201,7 +201,9 @@ def create_file(path: str, data: bytes | Iterable[bytes], *, like: os.stat_resul
         raise
 
 
-def replace_file(path: str, data: bytes | Iterable[bytes]) -> None:
+def replace_file(
+    path: str, data: bytes | Iterable[bytes], *, before_rename: Callable[[str], object] = lambda temporary: None
+) -> None:
     """
     Put *data* (or its parts) in the place of *path* at once and for good: a reader sees the old bytes or the new ones.
 
@@ -221,6 +223,7 @@ def replace_file(path: str, data: bytes | Iterable[bytes]) -> None:
         like = None
     create_file(temporary, data, like=like)
     try:
+        before_rename(temporary)
         if like is None:
             sync_ancestors(directory)
         os.rename(temporary, path)

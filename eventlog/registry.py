@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from eventlog import artifacts, decisions, identity
 from eventlog import dataset_metadata as metadata_rules
+from eventlog.batch import RECOVERY_ID_START
 from eventlog.catalog import Catalog, ModelMetadata, model_of
 from eventlog.decisions import Decide, Decision, Terms
 from eventlog.errors import ProjectionLagError, RefusedError
@@ -25,7 +26,7 @@ from eventlog.events import ModelPublished, ModelRolledBack, check_model_id
 from eventlog.journal import FoundAnchor, Subscriber
 from eventlog.queries import RegistryQueries
 from eventlog.replay import Replay, catch_up_all
-from eventlog.transaction import RECOVERY_ID_START, Transaction
+from eventlog.transaction import Transaction
 
 _log = getLogger("modelog")
 

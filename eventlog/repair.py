@@ -8,7 +8,8 @@ Repairs that a person asks for. What cannot be proven is refused, with what to t
 | `from-copy`     | lines changed, cut off, deleted, mixed up  | the hash of the last acknowledged entry               |
 | `accept-rewind` | nothing: goes on from what there is        | nobody; the event says what the head and anchors said |
 
-Bytes that go are in `quarantine/` before they go. A repair that is cut short can be asked for again.
+Bytes that go are in `quarantine/` before they go; the event that tells of a repair comes into place together with what
+was repaired. A repair that is cut short can be asked for again.
 """
 
 from __future__ import annotations
@@ -17,21 +18,20 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from eventlog import artifacts, chain, codec, durable
-from eventlog.decisions import Decision, Terms
+from eventlog import artifacts, batch, durable, identity
+from eventlog.decisions import Terms
 from eventlog.engines.jsonl import JOURNAL, JsonlJournal
-from eventlog.errors import ModelogError, OutcomeUnknownError, ProjectionLagError, RefusedError
-from eventlog.events import Data, Event
+from eventlog.errors import OutcomeUnknownError, ProjectionLagError, RefusedError
 from eventlog.journal import DiscardedTail, Subscriber
-from eventlog.repair_evidence import Request, Witnesses
+from eventlog.repair_evidence import Request, Witnesses, history
 from eventlog.repair_plans import PLANS, Plan
 from eventlog.replay import Replay, catch_up_all
-from eventlog.transaction import Transaction
 from eventlog.verify import Report, verify
 
 Action = Literal["discard-tail", "rebuild-head", "from-copy", "accept-rewind"]
@@ -111,9 +111,10 @@ class Repairs:
             copy: a journal file, or a directory with one; for `from-copy`, and where wanted for `accept-rewind`.
 
         Raises:
-            RefusedError: it cannot be proven, or the disk did not let us. Nothing is lost; the same can be asked again.
+            RefusedError: it cannot be proven, or the disk did not let us. The journal is as it was.
 
-            OutcomeUnknownError: repaired, but it is not known whether the event was recorded.
+            OutcomeUnknownError: it is not known whether the repair is complete. Nothing is lost; the same can be
+                asked again.
 
             ProjectionLagError: repaired and recorded; a derived file is behind.
         """
@@ -126,37 +127,42 @@ class Repairs:
         with _opened(copy) as copied:
             with journal.repairing(dry_run=True) as files:  # so that a refusal does not even create a lock
                 plan = PLANS[action](files, copied, witnesses, request)
-                if plan.data is None or dry_run:
-                    removed = files.surplus(plan.assembly, plan.lines, plan.keep_as)
-                    return _report(action, plan, removed if plan.data else [])
-            self._rehearse(plan, terms)
+                if plan.data is None:
+                    return _report(action, plan, [])
+                self._seal(plan, request, terms)(())  # an event that cannot be stored is refused here
+                if dry_run:
+                    return _report(action, plan, files.surplus(plan.assembly, plan.lines, plan.keep_as))
             with journal.repairing(dry_run=False) as files:
                 plan = PLANS[action](files, copied, witnesses, request)
                 if plan.data is None:
                     return _report(action, plan, [])
+                seal = self._seal(plan, request, terms)
                 self._point_of_no_return()
-                removed = files.install(plan.assembly, plan.lines, plan.head, plan.keep_as)
-        return self._record(_report(action, plan, removed), plan.data, terms)
+                try:
+                    removed = files.install(plan.assembly, plan.lines, plan.head, plan.keep_as, seal)
+                except (OutcomeUnknownError, KeyboardInterrupt) as error:
+                    raise OutcomeUnknownError(f"{str(error) or 'interrupted'}: run verify, then ask again") from error
+        return self._looked_at(_report(action, plan, removed), terms)
 
-    def _rehearse(self, plan: Plan, terms: Terms) -> None:
-        """Refuse now, before anything is touched, an event that could not be stored."""
-        if plan.data is not None:
-            event = Event(plan.head.size, terms.request_id, self._now(), terms.actor, None, plan.data)
-            codec.encode(event, terms.request_id, chain.GENESIS)
+    def _seal(self, plan: Plan, request: Request, terms: Terms) -> Callable[[Sequence[DiscardedTail]], list[bytes]]:
+        """Return what seals the event of *plan*, behind the lines it keeps; refuse lines that are no history."""
+        assert plan.data is not None, "only called with something to record"
+        catalog, data, now = history(plan.assembly, plan.lines, request), plan.data, self._now()
+        new_id = partial(identity.new_uuid, self._random_bytes)
+        return lambda discarded: batch.sealed(catalog, data, None, terms, now, discarded, new_id)
 
-    def _record(self, report: RepairReport, data: Data, terms: Terms) -> RepairReport:
-        """Append the event that says what was done, bring the derived files up to date, and look at it all again."""
+    def _looked_at(self, report: RepairReport, terms: Terms) -> RepairReport:
+        """Bring the derived files up to date, and look at it all again."""
         replay, subscribers = self._wire()
-        transaction = Transaction(replay, self._now, self._random_bytes)
         try:
-            transaction.run(lambda _catalog, _now: Decision("", data), terms)
-        except (ModelogError, KeyboardInterrupt) as error:
-            raise OutcomeUnknownError(
-                f"repaired, but the history may not say so yet: {error}: the next publish records what was taken out"
+            replay.catch_up()
+            lag = catch_up_all(subscribers)
+            fresh, subscribers = self._wire()
+            verification = verify(fresh, subscribers)
+        except KeyboardInterrupt as error:
+            raise ProjectionLagError(
+                "repaired and recorded; interrupted before the derived files: run rebuild"
             ) from error
-        lag = catch_up_all(subscribers)
-        fresh, subscribers = self._wire()
-        verification = verify(fresh, subscribers)
         if lag:
             raise ProjectionLagError(f"repaired, but a derived file is behind: {'; '.join(lag)}: run rebuild")
         return replace(

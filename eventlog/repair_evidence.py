@@ -135,6 +135,17 @@ def folded(assembly: Assembly, lines: Sequence[Line], request: Request) -> Catal
     return catalog
 
 
+def history(assembly: Assembly, lines: Sequence[Line], request: Request) -> Catalog:
+    """Return the state after *lines*. Raises RefusedError where one cannot follow what happened before."""
+    catalog = Catalog(request.where)
+    for entry in assembly.entries(lines):
+        try:
+            catalog.apply(entry[:-1])
+        except JournalDamagedError as error:
+            raise RefusedError(f"{error}: {OTHER_WAYS}") from error
+    return catalog
+
+
 def holds(lines: Sequence[Line], size: int, hash_: str) -> bool:
     """Say whether *lines* begin with *size* entries of which the last has this hash."""
     if size > len(lines):

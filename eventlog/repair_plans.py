@@ -31,7 +31,7 @@ class Plan(Struct, frozen=True):
 
         lines: what the journal is to hold, of *assembly*.
 
-        head: what the head is to say.
+        head: what is acknowledged of them; a head file that says anything else goes to quarantine.
 
         keep_as: what the quarantine calls bytes that go.
 
@@ -139,6 +139,7 @@ def from_copy(files: JsonlRepair, copy: int | None, witnesses: evidence.Witnesse
             "the head may be an old one: run repair --rebuild-head"
         )
     whole = [*lines, *more]
+    whole = whole[: max(len(lines), evidence.folded(assembly, whole, request).size)]
     if in_place(lines) and survey.head == head:
         return _nothing(assembly, whole, head, f"all {head.size} acknowledged entries are in their place")
     taken = [position for position, line in enumerate(whole) if line.file]

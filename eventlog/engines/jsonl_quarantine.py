@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hashlib import sha256
 
 from eventlog import durable
@@ -69,6 +69,20 @@ class Quarantine:
                 return []
             found = [self._described(name) for name in names if name.endswith(_PENDING)]
         return [tail for tail in found if tail is not None][:PENDING_MAX]
+
+    def names(self) -> set[str]:
+        """Return the names of all files there; empty where there is no such directory. Raises OSError."""
+        try:
+            return set(os.listdir(self._path))
+        except FileNotFoundError:
+            return set()
+
+    def take_back(self, kept: Iterable[DiscardedTail], known: Collection[str]) -> None:
+        """Remove what `keep` stored for bytes that stay in the journal after all, unless it is one of *known*."""
+        for tail in kept:
+            path = os.path.join(self._parent, tail.kept_as) + _PENDING
+            if os.path.basename(path) not in known:
+                durable.remove_file(path)
 
     def mark_recorded(self, discarded: Iterable[DiscardedTail]) -> None:
         """Drop `.pending` from the names; the journal has it now."""

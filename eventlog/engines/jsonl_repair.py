@@ -1,28 +1,31 @@
 """
 Repair a JSONL journal while its lock is held. Carries out what somebody above has decided; decides nothing.
 
-What is taken out goes to `quarantine/` first, as not yet recorded, so a repair that is cut short at any moment is still
-told by the history, and can be asked for again:
+What is taken out goes to `quarantine/` first, as not yet recorded. The journal is written anew beside the old one, with
+the entries that tell of the repair at its end, locked, and renamed over it; then the head acknowledges all of it:
 
-    quarantine (surplus bytes, old head) → journal → head → the event, appended as any other
+    quarantine (surplus bytes, old head) → journal with the event → head
 
-The journal is cut where only its end goes, and otherwise written anew beside the old one and renamed over it.
+So there is no moment at which a repaired journal does not say so, and one that is cut short can be asked for again.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 
 from msgspec import Struct
 
-from eventlog import chain, durable
+from eventlog import chain, durable, locking
 from eventlog.engines import jsonl_head
-from eventlog.engines.jsonl_assembly import Assembly, Line, head_of, in_place
+from eventlog.engines.jsonl_assembly import Assembly, Line, head_of
 from eventlog.engines.jsonl_head import HEAD_BYTES, Head
 from eventlog.engines.jsonl_quarantine import Quarantine
 from eventlog.engines.jsonl_reader import JsonlReader, judge
 from eventlog.engines.jsonl_scan import salvage
+from eventlog.errors import OutcomeUnknownError, reason_of
 from eventlog.journal import APPEND_BYTES_MAX, DiscardedTail
 
 
@@ -90,49 +93,87 @@ class JsonlRepair:
             for offset_bytes, size_bytes in assembly.surplus(lines)
         ]
 
-    def install(self, assembly: Assembly, lines: Sequence[Line], head: Head, reason: str) -> list[DiscardedTail]:
+    def install(
+        self,
+        assembly: Assembly,
+        lines: Sequence[Line],
+        head: Head,
+        reason: str,
+        seal: Callable[[Sequence[DiscardedTail]], Sequence[bytes]],
+    ) -> list[DiscardedTail]:
         """
-        Make the journal hold just *lines*, and the head say *head*; return what was taken out.
+        Make the journal hold *lines* and what *seal* returns, acknowledge all of it, and return what was taken out.
 
         Args:
-            head: at most what *lines* are; a head file that says so already is left alone.
+            head: what a good head would have said before; another one is kept in quarantine.
 
             reason: what the quarantine calls bytes that go.
 
+            seal: given what no entry records yet, returns the entries that follow *lines* and record it.
+
         Raises:
-            RefusedError: the disk did not let us. Every byte is still in the journal or in quarantine, and the same
-                repair can be asked for again.
+            RefusedError: the disk did not let us. The journal is as it was.
+
+            OutcomeUnknownError: the journal is the new one, but its head may not be. The same can be asked again.
         """
-        with durable.refusing(self._where):
-            found = JsonlReader(self._where, self._head_path).read_head()
-            removed = [piece for gap in assembly.surplus(lines) for piece in self._keep(*gap, reason)]
-            says_so = found.newest == head
-            if not says_so:
-                removed.append(self._keep_head())
-            end_bytes = head_of(lines).end_bytes
-            if not in_place(lines) or end_bytes > os.fstat(self._descriptor).st_size:
-                durable.replace_file(self._where, assembly.entries(lines))
-            elif end_bytes < os.fstat(self._descriptor).st_size:
-                durable.truncate(self._descriptor, end_bytes)
-            else:
-                durable.sync_data(self._descriptor)
-            if not says_so:
-                slot = jsonl_head.format_slot(head)
+        with ExitStack() as held:
+            removed: list[DiscardedTail] = []
+            known: set[str] = set()
+            try:
+                with durable.refusing(self._where):
+                    known = self._quarantine.names()
+                    for kept in self._kept(assembly, lines, head, reason):
+                        removed.append(kept)
+                    recording = self._quarantine.pending()
+                    entries = seal(recording)
+                    grown = _grown(head_of(lines), entries)
+                    content = itertools.chain(assembly.entries(lines), (entry + b"\n" for entry in entries))
+                    durable.replace_file(
+                        self._where, content, before_rename=lambda path: held.callback(locking.release, _locked(path))
+                    )
+            except BaseException as error:
+                if self._is_in_place():
+                    with suppress(OSError):
+                        self._quarantine.take_back(removed, known)
+                    raise
+                raise self._unknown(error) from error
+            try:
+                slot = jsonl_head.format_slot(grown)
                 durable.replace_file(self._head_path, slot + slot)
                 durable.sync_ancestors(os.path.dirname(self._head_path))
+            except BaseException as error:
+                raise self._unknown(error) from error
+            with suppress(OSError):
+                self._quarantine.mark_recorded(recording)
             return removed
 
-    def _keep(self, offset_bytes: int, size_bytes: int, reason: str) -> list[DiscardedTail]:
+    def _kept(self, assembly: Assembly, lines: Sequence[Line], head: Head, reason: str) -> Iterator[DiscardedTail]:
+        """Put what goes into quarantine: the bytes of the journal that belong to no line, and a head that was wrong."""
+        for gap in assembly.surplus(lines):
+            yield from self._keep(*gap, reason)
+        if JsonlReader(self._where, self._head_path).read_head().newest != head:
+            yield self._keep_head()
+
+    def _is_in_place(self) -> bool:
+        """Say whether the journal is still the file that was opened."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.lstat(self._where))
+        except OSError:
+            return False
+
+    def _unknown(self, error: BaseException) -> OutcomeUnknownError:
+        reason = reason_of(error) if isinstance(error, OSError) else str(error) or type(error).__name__
+        return OutcomeUnknownError(f"{self._where}: not known whether the repair is complete ({reason})")
+
+    def _keep(self, offset_bytes: int, size_bytes: int, reason: str) -> Iterator[DiscardedTail]:
         """Put bytes of the journal into quarantine, in pieces of a bounded size."""
-        kept = []
         end_bytes = offset_bytes + size_bytes
         while offset_bytes < end_bytes:
             piece = os.pread(self._descriptor, min(APPEND_BYTES_MAX, end_bytes - offset_bytes), offset_bytes)
             if not piece:
                 break
-            kept.append(self._quarantine.keep(piece, offset_bytes, reason))
+            yield self._quarantine.keep(piece, offset_bytes, reason)
             offset_bytes += len(piece)
-        return kept
 
     def _keep_head(self) -> DiscardedTail:
         """Put the old head into quarantine, as an empty file where there is none."""
@@ -141,3 +182,20 @@ class JsonlRepair:
         except FileNotFoundError:
             old = b""
         return self._quarantine.keep(old, 0, "head")
+
+
+def _grown(head: Head, entries: Sequence[bytes]) -> Head:
+    """Return the head behind *entries*, which follow *head*."""
+    newest = chain.verify(entries, head.hash)
+    return Head(head.size + len(entries), head.end_bytes + sum(map(len, entries)) + len(entries), newest)
+
+
+def _locked(path: str) -> int:
+    """Lock the new journal before it has its name, so that no writer comes between it and its head."""
+    descriptor = durable.open_regular(path, os.O_RDONLY)
+    try:
+        locking.acquire(descriptor, path, timeout_seconds=0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -10,7 +10,7 @@ from scenarios import Trace
 from signal_points import Ended
 from workshop import JOURNAL, REGISTRY_JSON, STATE_JSON, Workshop
 
-from eventlog.transaction import RECOVERY_ID_START
+from eventlog.batch import RECOVERY_ID_START
 from projections import verify_registry
 
 NOTHING_RECORDED = {130, -signal.SIGINT}

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 
+from eventlog.batch import RECOVERY_ID_START
 from eventlog.catalog import Catalog
-from eventlog.transaction import RECOVERY_ID_START
 
 
 @dataclass

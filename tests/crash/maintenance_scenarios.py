@@ -51,7 +51,7 @@ def build(name: str, made: Scenarios, workshop: Workshop) -> Maintenance:
     if name == "restore onto a prefix":
         return _restored(made, workshop, made.base(1), copy, truth)
     words, start, surplus, events = _repair(name, made, copy, truth)
-    if name == "accept-rewind":
+    if name.startswith("accept-rewind"):
         truth = made.base(2)[JOURNAL] or b""
     workshop.put(start)
     ops = workshop.trace("repair", *words)
@@ -80,6 +80,10 @@ def _repair(name: str, made: Scenarios, copy: str, truth: bytes) -> tuple[list[s
         start[JOURNAL] = b"".join([lines[0], bad, *lines[2:]])
         return ["--from", copy, "--reason", "r"], start, bad, ["journal.recovered.v1", "journal.repaired.v1"]
     older = made.base(2)
+    if name == "accept-rewind, head alone":
+        older = {path: data for path, data in older.items() if data is None or path == JOURNAL}
+        start = older | {HEAD: start[HEAD]}
+        return ["--accept-rewind", "--reason", "r"], start, b"", ["journal.recovered.v1", "journal.rewound.v1"]
     start = {path: data for path, data in start.items() if path.startswith(RUNTIME)}
     start |= {path: data for path, data in older.items() if path.startswith(MODELS)}
     return ["--accept-rewind", "--reason", "r"], start, b"", ["journal.rewound.v1"]

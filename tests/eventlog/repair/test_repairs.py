@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 from repairing import SIZE, events, intact, repair
-from support import Clock, Place, flip, outcome_of
+from support import Clock, Place, Randomness, flip, outcome_of
 
-from eventlog.errors import OutcomeUnknownError, RefusedError
+from eventlog import durable
+from eventlog.errors import LockTimeoutError, OutcomeUnknownError, RefusedError
+from eventlog.events import JournalRepaired
+
+Failing = Callable[[str], None]
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
+    """Have the creation of files of one name fail as on a full disk."""
+    create_file = durable.create_file
+
+    def fail(name: str) -> None:
+        def full(path: str, data: bytes | Iterable[bytes], **options: Any) -> None:
+            if name and os.path.basename(path) == name:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            create_file(path, data, **options)
+
+        monkeypatch.setattr(durable, "create_file", full)
+
+    return fail
 
 
 def test_repair_under_a_held_lock_waits_and_is_refused(place: Place, truth: bytes) -> None:
@@ -25,23 +48,55 @@ def test_repair_under_a_held_lock_waits_and_is_refused(place: Place, truth: byte
     assert place.files() == before
 
 
-def test_event_that_cannot_be_appended(place: Place, truth: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The journal is mended, and the next publish records what was taken out."""
-    from eventlog.transaction import Transaction
+def test_a_disk_that_does_not_take_the_new_journal(place: Place, truth: bytes, failing: Failing) -> None:
+    """Refused, and everything is as it was: nothing is in quarantine that still stands in the journal."""
+    flip(place.journal, 8 * 1000)
+    (place.registry_dir / "quarantine").mkdir()
+    before = place.files()
+
+    failing(".journal.jsonl.new")
+    error = outcome_of(lambda: repair(place, "from-copy", copy=place.root / "whole"))
+
+    assert type(error) is RefusedError
+    assert "no space left" in str(error)
+    assert place.files() == before
+
+
+def test_a_disk_that_does_not_take_the_head(place: Place, truth: bytes, failing: Failing) -> None:
+    """Not known; the event stands in the new journal already, and asking again ends well."""
+    place.head.write_bytes(b"")
+
+    failing(".journal.head.new")
+    error = outcome_of(lambda: repair(place, "rebuild-head", reason="first"))
+    assert type(error) is OutcomeUnknownError
+    assert "ask again" in str(error)
+    assert "journal.repaired.v1" in place.journal.read_text()
+    failing("")
+    repair(place, "rebuild-head", reason="second", random_bytes=Randomness("second"))
+
+    reasons = [event.data.reason for event in events(place, SIZE) if isinstance(event.data, JournalRepaired)]
+    assert reasons == ["first", "second"]
+    assert intact(place)
+
+
+def test_nobody_writes_between_the_journal_and_its_head(
+    place: Place, truth: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new journal is locked before it has its name: its head is not written over a later one."""
+    tried = []
+    replace_file = durable.replace_file
+
+    def watched(path: str, *data: Any, **options: Any) -> None:
+        if path == str(place.head):
+            other = place.open(lock_timeout_seconds=0.01)
+            tried.append(outcome_of(lambda: other.publish_model(place.artifact("other"), backend="b")))
+        replace_file(path, *data, **options)
 
     flip(place.journal, 8 * 1000)
+    monkeypatch.setattr(durable, "replace_file", watched)
+    repair(place, "from-copy", copy=place.root / "whole")
 
-    def fail(*_: Any) -> None:
-        raise RefusedError("no space left")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Transaction, "run", fail)
-        error = outcome_of(lambda: repair(place, "from-copy", copy=place.root / "whole"))
-    assert isinstance(error, OutcomeUnknownError)
-    place.publish("new", request_id="next")
-
-    assert place.journal.read_bytes().startswith(truth)
-    assert [type(event.data).__name__ for event in events(place, SIZE)] == ["JournalRecovered", "ModelPublished"]
+    assert [type(error) for error in tried] == [LockTimeoutError]
     assert intact(place)
 
 
