@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
@@ -86,7 +87,7 @@ def backup(
             _check(partial, catalog.size, catalog.hash)
             durable.put_directory(partial, destination)
         except BaseException:
-            durable.remove_tree(partial)
+            shutil.rmtree(partial, ignore_errors=True)
             raise
     size_bytes = os.path.getsize(os.path.join(destination, JOURNAL))
     return BackupReport(destination, catalog.journal_id, catalog.size, catalog.hash, size_bytes, files)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -247,17 +246,16 @@ def put_directory(partial: str, path: str) -> None:
     """
     Give the directory *partial*, whose files are durable, the name *path*, which is free or an empty directory.
 
-    Trace: `fsync` of the directories in it and of itself, `rename`, `sync_ancestors`.
+    Trace: `fsync` of the directories in it and of itself, `rename`, `sync_ancestors`; on an error `rename` back.
     """
     for directory, _, _ in os.walk(partial, topdown=False):
         sync_directory(directory)
     os.rename(partial, path)
-    sync_ancestors(os.path.dirname(os.path.abspath(path)))
-
-
-def remove_tree(path: str) -> None:
-    """Remove a directory that nobody relies on, as far as possible."""
-    shutil.rmtree(path, ignore_errors=True)
+    try:
+        sync_ancestors(os.path.dirname(os.path.abspath(path)))
+    except BaseException:
+        os.rename(path, partial)
+        raise
 
 
 def remove_file(path: str) -> None:

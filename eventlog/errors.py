@@ -14,6 +14,9 @@ Exit statuses are not known here: they stand in one table in `scripts/manage_mod
 
 from __future__ import annotations
 
+MEND_LINES = "run repair --from COPY, or where there is no copy --accept-rewind"
+"""The way on where acknowledged lines are damaged or gone."""
+
 
 class ModelogError(Exception):
     """The root: catch it, never raise it."""

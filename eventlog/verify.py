@@ -19,7 +19,7 @@ from eventlog import artifact_audit
 from eventlog.artifact_audit import ArtifactProblem
 from eventlog.artifacts import Progress
 from eventlog.catalog import Catalog
-from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
+from eventlog.errors import MEND_LINES, JournalDamagedError, ModelogError, RefusedError
 from eventlog.journal import FoundAnchor, Notice, Subscriber
 from eventlog.replay import Replay
 
@@ -165,7 +165,7 @@ def _salvaged(replay: Replay) -> Catalog:
 def _damage(error: JournalDamagedError) -> Finding:
     what = str(error)
     if what.endswith(": run verify"):
-        what = what.removesuffix("verify") + "repair --from COPY"
+        what = what.removesuffix("run verify") + MEND_LINES
     line = None if error.position is None else error.position + 1
     return Finding(
         "damage", what, error.position, line, error.offset_bytes, error.size_bytes, error.expected, error.actual

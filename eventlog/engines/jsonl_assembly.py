@@ -24,6 +24,7 @@ from eventlog.journal import ENTRY_BYTES_MAX
 
 _PIECE_BYTES_MAX = 4 * ENTRY_BYTES_MAX
 _TRIES_MAX = 2_000
+_GAPS_MAX = 32
 _BEGIN = re.compile(rb'\{"')
 _END = re.compile(rb',"hash":"[0-9a-f]{64}"\}')
 
@@ -141,7 +142,11 @@ class Assembly:
             yield entry + b"\n"
 
     def surplus(self, lines: Sequence[Line]) -> list[tuple[int, int]]:
-        """Return offset and size of the bytes of the first file that belong to none of *lines*, in order."""
+        """
+        Return offset and size of the bytes of the first file that belong to none of *lines*, in order.
+
+        Where these are many pieces, it is one from the first of them to the last, with the lines between.
+        """
         size_bytes = os.fstat(self._files[0]).st_size
         gaps, end = [], 0
         used = sorted(
@@ -151,7 +156,7 @@ class Assembly:
             if start > end:
                 gaps.append((end, start - end))
             end = max(end, stop)
-        return gaps
+        return gaps if len(gaps) <= _GAPS_MAX else [(gaps[0][0], sum(gaps[-1]) - gaps[0][0])]
 
 
 def head_of(lines: Sequence[Line]) -> Head:
@@ -173,30 +178,35 @@ def in_place(lines: Sequence[Line]) -> bool:
 
 def _whole_lines(descriptor: int, file: int) -> Iterator[Line]:
     """Yield the lines that end in their own hash; memory is bounded whatever the file holds."""
-    carried, offset_bytes, start = b"", 0, 0
+    carried, offset_bytes, start, cut = b"", 0, 0, False
     while True:
         chunk = os.pread(descriptor, CHUNK_BYTES, offset_bytes)
         offset_bytes += len(chunk)
         pieces = (carried + chunk).split(b"\n")
         carried = pieces.pop()
         for piece in pieces:
-            yield from _in_piece(piece, file, start, ended=True)
+            yield from _in_piece(piece, file, start, ended=True, cut=cut)
             start += len(piece) + 1
+            cut = False
         if not chunk:
-            yield from _in_piece(carried, file, start, ended=False)
+            yield from _in_piece(carried, file, start, ended=False, cut=cut)
             return
         if len(carried) > _PIECE_BYTES_MAX:
-            start += len(carried)
-            carried = b""
+            yield from _in_piece(carried, file, start, ended=False, cut=cut)
+            start += len(carried) - ENTRY_BYTES_MAX  # a line that has not ended yet begins behind this place
+            carried, cut = carried[-ENTRY_BYTES_MAX:], True
 
 
-def _in_piece(piece: bytes, file: int, offset_bytes: int, *, ended: bool) -> Iterator[Line]:
+def _in_piece(piece: bytes, file: int, offset_bytes: int, *, ended: bool, cut: bool) -> Iterator[Line]:
     """
     Yield the line that *piece* is; or those in it, where a lost newline has fused lines with others or with garbage.
 
     A line is looked for between the end of the one before and each place that looks like the end of one.
+
+    Args:
+        cut: more of the same line of the file stands before *piece*.
     """
-    if chain.is_sealed(piece) and len(piece) <= ENTRY_BYTES_MAX:
+    if not cut and chain.is_sealed(piece) and len(piece) <= ENTRY_BYTES_MAX:
         yield Line(chain.prev_of(piece), chain.hash_of(piece), file, offset_bytes, len(piece), ended, False)
         return
     begin, tries_left = 0, _TRIES_MAX
@@ -206,7 +216,7 @@ def _in_piece(piece: bytes, file: int, offset_bytes: int, *, ended: bool) -> Ite
             tries_left -= 1
             entry = piece[start:end]
             if chain.is_sealed(entry):
-                last, inside = ended and end == len(piece), start != begin
+                last, inside = ended and end == len(piece), start != begin or (cut and start == 0)
                 place = (file, offset_bytes + start, len(entry), last, inside)
                 yield Line(chain.prev_of(entry), chain.hash_of(entry), *place)
                 begin = end

@@ -17,7 +17,7 @@ from eventlog import durable, locking
 from eventlog.engines import jsonl_head, jsonl_tail
 from eventlog.engines.jsonl_head import HEAD_BYTES, Head, HeadFile
 from eventlog.engines.jsonl_scan import CHUNK_BYTES, Mark, Marks, salvage, scan
-from eventlog.errors import JournalDamagedError
+from eventlog.errors import MEND_LINES, JournalDamagedError
 from eventlog.journal import APPEND_BYTES_MAX, Notice
 
 _HEAD_ATTEMPTS = 5
@@ -95,7 +95,7 @@ class JsonlReader:
         if size_bytes < head.end_bytes:
             raise JournalDamagedError(
                 f"{self._where}: expected {head.end_bytes} acknowledged bytes, got {size_bytes}: "
-                "acknowledged events are lost: run repair --from COPY",
+                f"acknowledged events are lost: {MEND_LINES}",
                 offset_bytes=size_bytes,
                 size_bytes=head.end_bytes - size_bytes,
                 expected=f"{head.end_bytes} bytes",

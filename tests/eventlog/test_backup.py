@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support import Place, fill, flip, outcome_of
 
+from eventlog import durable
 from eventlog.errors import JournalDamagedError, RefusedError
 from projections import backup_registry, open_registry, verify_registry
 
@@ -191,3 +192,21 @@ def test_read_only_registry_is_copied(fast_place: Place) -> None:
 
     assert os.waitpid(child, 0)[1] == 0
     assert open_registry(place.root / "out" / "copy", None).catalog().size == 5
+
+
+def test_last_sync_that_fails(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backup whose name is not durable is refused, and not there."""
+    fill(place, 5)
+    before = sorted(place.root.iterdir())
+    synced = durable.sync_directory
+
+    def failing(path: str) -> None:
+        if os.path.exists(place.root / "copy"):
+            raise OSError(5, "Input/output error")
+        synced(path)
+
+    monkeypatch.setattr(durable, "sync_directory", failing)
+    error = outcome_of(lambda: backup_registry(place.root / "copy", place.registry_dir))
+
+    assert type(error) is RefusedError
+    assert sorted(place.root.iterdir()) == before

@@ -14,6 +14,7 @@ from support import START, Clock, Place, fill, flip
 
 from eventlog import doctor, surroundings
 from eventlog.doctor import Examination
+from eventlog.errors import MEND_LINES
 from eventlog.surroundings import Mount
 from projections import examine_registry, verify_registry
 
@@ -62,7 +63,7 @@ def test_every_symptom_has_a_remedy(place: Place) -> None:
 
     (symptom,) = examine(place).symptoms
 
-    assert (symptom.kind, symptom.about, symptom.remedy) == ("problem", "history", "run repair --from COPY")
+    assert (symptom.kind, symptom.about, symptom.remedy) == ("problem", "history", MEND_LINES)
     assert "damaged entry 1" in symptom.what
 
 

@@ -75,7 +75,7 @@ def test_every_flipped_bit_of_a_derived_file(specimen: Specimen, name: str, shar
 
     specimen.tried["flipped bits of derived files"] += len(bits)
     specimen.finish()
-    assert min(outcomes.values()) > 0
+    assert outcomes["shown"] > 0  # a shard may have none but the top bits of bytes, which make any text unreadable
 
 
 @shards

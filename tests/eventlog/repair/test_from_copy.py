@@ -11,6 +11,7 @@ from repairing import SIZE, events, intact, refused, repair
 from support import Clock, Place, fill, flip, reseal
 
 from eventlog.events import JournalRepaired
+from projections import backup_registry
 
 
 def _cut(data: bytes) -> bytes:
@@ -154,3 +155,35 @@ def test_copy_that_is_none(place: Place, truth: bytes, what: str) -> None:
         copy.mkdir()
 
     assert str(copy) in refused(place, "from-copy", copy=copy)
+
+
+@pytest.mark.parametrize("before", [256 << 10, (256 << 10) + 1, 300_000, 1 << 20])
+def test_a_line_behind_much_garbage(place: Place, truth: bytes, before: int) -> None:
+    """A line that stands behind any amount of garbage, on the same line of the file, is found in the journal itself."""
+    lines = truth.splitlines(keepends=True)
+    place.journal.write_bytes(b"".join([*lines[:6], b"g" * before, *lines[6:]]))
+
+    repair(place, "from-copy", copy=place.root / "copy")
+
+    assert place.journal.read_bytes().startswith(truth)
+    assert intact(place)
+    kept = b"".join(path.read_bytes() for path in place.quarantine.glob("*.replaced"))
+    assert kept == b"g" * before
+
+
+def test_many_places(place: Place, truth: bytes) -> None:
+    """Damage in very many places is kept in few pieces, with what stands between, and told in one go."""
+    for number in range(70):
+        place.publish(f"more {number}", request_id=f"more{number}")
+    backup_registry(place.root / "all", place.registry_dir)
+    before = place.journal.read_bytes()
+    lines = before.splitlines(keepends=True)
+    damaged = b"".join([b"#" + line[1:] if number % 2 else line for number, line in enumerate(lines)])
+    place.journal.write_bytes(damaged)
+
+    repair(place, "from-copy", copy=place.root / "all")
+
+    assert place.journal.read_bytes().startswith(before)
+    assert [type(event.data).__name__ for event in events(place, len(lines))] == ["JournalRecovered", "JournalRepaired"]
+    assert damaged.endswith(next(place.quarantine.glob("*.replaced")).read_bytes())
+    assert intact(place)
