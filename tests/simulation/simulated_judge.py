@@ -287,9 +287,9 @@ class Judge:
         states = meanings_of(lines(self.system.disk))[attempt.floor :]
         if message.startswith("--expect-active"):
             return any(state.active != request.expect for state in states)
-        if request.artifact is None and request.target is None:
-            return any(state.before is None for state in states)
-        return False
+        if request.target is not None:  # it may have been chosen from a head that the power cut took back
+            return any(request.target not in state.published for state in states)
+        return request.artifact is None and any(state.before is None for state in states)
 
     def _stood_still(self, error: Exception) -> bool:
         """Say whether this is a lock that was waited for in vain, while some process stood still."""
