@@ -142,25 +142,23 @@ class JsonlJournal:
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        descriptor = self._lock()
+        held: list[int] = []  # filled before the lock is taken: no interrupt may leave it behind in a living process
         try:
-            yield descriptor
+            self._lock(held)
+            yield held[-1]
         finally:
-            locking.release(descriptor)
+            for descriptor in held:
+                locking.release(descriptor)
 
-    def _lock(self) -> int:
+    def _lock(self, held: list[int]) -> None:
         """Open and lock the journal, and make sure that the locked file is still the one with that name."""
         with durable.refusing(self._directory):
             durable.create_directory(self._directory)
         with durable.refusing(self.where):
             while True:
-                descriptor = durable.open_regular(self.where, os.O_RDWR | os.O_CREAT)
-                try:
-                    locking.acquire(descriptor, self.where, timeout_seconds=self._lock_timeout_seconds)
-                    with suppress(FileNotFoundError):
-                        if os.path.samestat(os.fstat(descriptor), os.lstat(self.where)):
-                            return descriptor
-                except BaseException:
-                    os.close(descriptor)
-                    raise
-                os.close(descriptor)
+                held.append(durable.open_regular(self.where, os.O_RDWR | os.O_CREAT))
+                locking.acquire(held[-1], self.where, timeout_seconds=self._lock_timeout_seconds)
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(held[-1]), os.lstat(self.where)):
+                        return
+                locking.release(held.pop())

@@ -128,9 +128,7 @@ class JsonlRepair:
                     entries = seal(recording)
                     grown = _grown(head_of(lines), entries)
                     content = itertools.chain(assembly.entries(lines), (entry + b"\n" for entry in entries))
-                    durable.replace_file(
-                        self._where, content, before_rename=lambda path: held.callback(locking.release, _locked(path))
-                    )
+                    durable.replace_file(self._where, content, before_rename=lambda path: _lock(path, held))
             except BaseException as error:
                 if self._is_in_place():
                     with suppress(OSError):
@@ -190,12 +188,8 @@ def _grown(head: Head, entries: Sequence[bytes]) -> Head:
     return Head(head.size + len(entries), head.end_bytes + sum(map(len, entries)) + len(entries), newest)
 
 
-def _locked(path: str) -> int:
-    """Lock the new journal before it has its name, so that no writer comes between it and its head."""
+def _lock(path: str, held: ExitStack) -> None:
+    """Lock the new journal, until *held* ends, before it has its name: no writer comes between it and its head."""
     descriptor = durable.open_regular(path, os.O_RDONLY)
-    try:
-        locking.acquire(descriptor, path, timeout_seconds=0)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+    held.callback(locking.release, descriptor)
+    locking.acquire(descriptor, path, timeout_seconds=0)

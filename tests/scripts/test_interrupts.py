@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from eventlog import locking
 from scripts import manage_models
 
 SOURCES = tuple(f"{Path(__file__).resolve().parents[2] / name}/" for name in ("eventlog", "projections", "scripts"))
@@ -30,12 +31,15 @@ class Interruption:
         self.at = at
         self.lines = 0
         self.where = ""
+        self.places: list[str] = []
+        self.left_locked = False
 
     def __call__(self, frame, event, argument):
         if not frame.f_code.co_filename.startswith(SOURCES):
             return None
         if event == "line":
             self.lines += 1
+            self.places.append(Path(frame.f_code.co_filename).name)
             if self.lines == self.at:
                 self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
                 sys.settrace(None)
@@ -56,6 +60,8 @@ class Interruption:
             return None
         finally:
             sys.settrace(earlier)
+            with desk.journal.open("rb") as journal:
+                self.left_locked = locking.holder_of(journal.fileno()) is not None
             for name in descriptors() - open_before:
                 with suppress(OSError):
                     os.close(int(name))
@@ -128,6 +134,28 @@ def test_interrupt_at_each_line(prepared, verb):
 
     assert dry.lines > 500, "the whole command must have been traced"
     assert wrong == []
+
+
+def test_an_interrupt_leaves_no_lock_behind(prepared):
+    """Also in a process that lives on, at each line of the modules that take the lock and hold it."""
+    desk, reset = prepared
+    argv = desk.argv("rollback", "--id", "key")
+    Interruption().call(desk, argv)  # what is imported late is there from here on
+    reset()
+    dry = Interruption()
+    dry.call(desk, argv)
+    moments = [at for at, name in enumerate(dry.places, 1) if name in ("jsonl.py", "locking.py", "transaction.py")]
+
+    locked = []
+    for at in moments:
+        reset()
+        interruption = Interruption(at)
+        interruption.call(desk, argv)
+        if interruption.left_locked:
+            locked.append(interruption.where)
+
+    assert len(moments) > 50
+    assert locked == []
 
 
 @pytest.mark.parametrize("verb", ["publish", "rollback"])
