@@ -27,6 +27,7 @@ from msgspec.structs import replace
 from eventlog import artifacts, batch, durable, identity
 from eventlog.decisions import Terms
 from eventlog.engines.jsonl import JOURNAL, JsonlJournal
+from eventlog.engines.jsonl_repair import JsonlRepair
 from eventlog.errors import OutcomeUnknownError, ProjectionLagError, RefusedError
 from eventlog.journal import DiscardedTail, Subscriber
 from eventlog.repair_evidence import Request, Witnesses, history
@@ -123,26 +124,36 @@ class Repairs:
         if not isinstance(journal, JsonlJournal):
             raise RefusedError(f"{journal.where}: expected a journal in a file, got another engine's")
         witnesses = Witnesses([item for subscriber in subscribers for item in subscriber.anchors()])
-        request = Request(journal.where, terms.reason, None if copy is None else artifacts.path_to_text(copy)[0])
+        copied_from = None if copy is None else artifacts.path_to_text(copy)[0]
+        request = Request(action, journal.where, terms.reason, copied_from)
         with _opened(copy) as copied:
             with journal.repairing(dry_run=True) as files:  # so that a refusal does not even create a lock
-                plan = PLANS[action](files, copied, witnesses, request)
-                if plan.data is None:
-                    return _report(action, plan, [])
-                self._seal(plan, request, terms)(())  # an event that cannot be stored is refused here
-                if dry_run:
-                    return _report(action, plan, files.surplus(plan.assembly, plan.lines, plan.keep_as))
+                report = self._rehearsed(files, PLANS[action](files, copied, witnesses, request), request, terms)
+            if dry_run or not report.steps:
+                return report
             with journal.repairing(dry_run=False) as files:
-                plan = PLANS[action](files, copied, witnesses, request)
-                if plan.data is None:
-                    return _report(action, plan, [])
-                seal = self._seal(plan, request, terms)
-                self._point_of_no_return()
-                try:
-                    removed = files.install(plan.assembly, plan.lines, plan.head, plan.keep_as, seal)
-                except (OutcomeUnknownError, KeyboardInterrupt) as error:
-                    raise OutcomeUnknownError(f"{str(error) or 'interrupted'}: run verify, then ask again") from error
-        return self._looked_at(_report(action, plan, removed), terms)
+                report = self._installed(files, PLANS[action](files, copied, witnesses, request), request, terms)
+        return self._looked_at(report, terms) if report.steps else report
+
+    def _rehearsed(self, files: JsonlRepair, plan: Plan, request: Request, terms: Terms) -> RepairReport:
+        """Return what would be done; refuse an event that could not be stored. Without steps nothing is to be done."""
+        removed = []
+        if plan.data is not None:
+            self._seal(plan, request, terms)(())
+            removed = files.surplus(plan.assembly, plan.lines, plan.keep_as)
+        return _report(plan, request, removed)
+
+    def _installed(self, files: JsonlRepair, plan: Plan, request: Request, terms: Terms) -> RepairReport:
+        """Do what *plan* says, and return it."""
+        if plan.data is None:
+            return _report(plan, request, [])
+        seal = self._seal(plan, request, terms)
+        self._point_of_no_return()
+        try:
+            removed = files.install(plan.assembly, plan.lines, plan.head, plan.keep_as, seal)
+        except (OutcomeUnknownError, KeyboardInterrupt) as error:
+            raise OutcomeUnknownError(f"{str(error) or 'interrupted'}: run verify, then ask again") from error
+        return _report(plan, request, removed)
 
     def _seal(self, plan: Plan, request: Request, terms: Terms) -> Callable[[Sequence[DiscardedTail]], list[bytes]]:
         """Return what seals the event of *plan*, behind the lines it keeps; refuse lines that are no history."""
@@ -157,8 +168,9 @@ class Repairs:
         try:
             replay.catch_up()
             lag = catch_up_all(subscribers)
-            fresh, subscribers = self._wire()
-            verification = verify(fresh, subscribers)
+            position = replay.catalog.positions.get(terms.request_id)
+            replay, subscribers = self._wire()
+            verification = verify(replay, subscribers)
         except KeyboardInterrupt as error:
             raise ProjectionLagError(
                 "repaired and recorded; interrupted before the derived files: run rebuild"
@@ -170,13 +182,13 @@ class Repairs:
             done=True,
             size=verification.size,
             hash=verification.hash,
-            position=replay.catalog.positions.get(terms.request_id),
+            position=position,
             verification=verification,
         )
 
 
-def _report(action: Action, plan: Plan, removed: list[DiscardedTail]) -> RepairReport:
-    return RepairReport(action, False, plan.found, plan.steps, removed, plan.head.size, plan.head.hash)
+def _report(plan: Plan, request: Request, removed: list[DiscardedTail]) -> RepairReport:
+    return RepairReport(request.action, False, plan.found, plan.steps, removed, plan.head.size, plan.head.hash)
 
 
 @contextmanager

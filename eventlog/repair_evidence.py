@@ -25,8 +25,9 @@ OTHER_WAYS = "try repair --from COPY; where no copy has it all, repair --accept-
 
 
 class Request(Struct, frozen=True):
-    """What was asked for: of which journal, why, and from which copy."""
+    """What was asked for: which repair of which journal, why, and from which copy."""
 
+    action: str
     where: str
     reason: str | None
     copy: str | None
