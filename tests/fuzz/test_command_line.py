@@ -6,6 +6,7 @@ Another seed: `MODELOG_TEST_SEED=<integer>`. Where a law is broken, the forgery 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +37,8 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandDesk]:
     """A desk in memory; a head that is not valid is not waited for."""
     for name in [name for name in os.environ if name.startswith("MODELOG_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(getLogger("modelog"), "propagate", False)  # pytest would keep what is said of each input
+    monkeypatch.setattr(getLogger("modelog"), "propagate", False)  # pytest would keep what is said of each input,
+    monkeypatch.setattr(logging, "lastResort", logging.NullHandler())  # odd names and all
     with fast_place() as place, mock.patch("time.sleep"):
         yield CommandDesk(place.root)
 
