@@ -135,7 +135,7 @@ def check_history(models: list[Any], files: Files) -> None:
 
 def read_journal(journal: bytes, head: bytes) -> list[dict[str, Any]]:
     """Return the events that the head acknowledges. Raises AssertionError where the bytes are not what they claim."""
-    stated = [slot for slot in (head[:128], head[128:256]) if slot[107:123] == _digest(slot[:106])[:16]]
+    stated = [slot for slot in (head[:128], head[128:256]) if slot[106:] == b" %b    \n" % _digest(slot[:106])[:16]]
     size, end_bytes = max(
         ((int(slot[:20]), int(slot[21:41])) for slot in stated), default=(0, 0), key=lambda pair: pair[0]
     )
