@@ -13,10 +13,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from eventlog import chain, codec
+import pytest
+
+from eventlog import chain, codec, restore
 from eventlog.engines import jsonl_head
 from eventlog.engines.jsonl_head import Head
-from eventlog.errors import ModelogError
+from eventlog.engines.jsonl_writer import JsonlWriter
+from eventlog.errors import ModelogError, RefusedError
 from eventlog.events import Event
 from projections import ModelMetadata, ModelRegistry, RuntimeStateManager
 
@@ -219,3 +222,22 @@ def flip(path: Path, bit: int) -> None:
         os.pwrite(descriptor, bytes([old[0] ^ 1 << bit % 8]), bit // 8)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def restoring_fails(monkeypatch: pytest.MonkeyPatch, *, entries: int, at: int) -> Iterator[None]:
+    """Let a restore append only so many *entries* at once, and the append number *at*, from 1 on, be refused."""
+    calls = 0
+    real = JsonlWriter.append
+
+    def failing(self: JsonlWriter, *arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            raise RefusedError("no space left")
+        return real(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(restore, "APPEND_ENTRIES_MAX", entries)
+        patched.setattr(JsonlWriter, "append", failing)
+        yield

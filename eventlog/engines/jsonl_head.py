@@ -11,10 +11,12 @@ in place needs no new block, no rename and no directory sync, so it also works o
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from hashlib import sha256
 
 from msgspec import Struct
 
+from eventlog import chain
 from eventlog.chain import GENESIS
 
 SLOT_BYTES = 128
@@ -51,6 +53,15 @@ def format_slot(head: Head) -> bytes:
     """Return the 128 bytes of a slot."""
     text = b"%020d %020d %b" % (head.size, head.end_bytes, head.hash.encode())
     return b"%b %b    \n" % (text, _check(text))
+
+
+def advanced(head: Head, entries: Sequence[bytes]) -> Head:
+    """Return the head behind *entries*, newlines counted."""
+    if not entries:
+        return head
+    return Head(
+        head.size + len(entries), head.end_bytes + sum(map(len, entries)) + len(entries), chain.hash_of(entries[-1])
+    )
 
 
 def parse_slot(slot: bytes) -> Head | None:

@@ -126,7 +126,9 @@ class JsonlRepair:
                         removed.append(kept)
                     recording = self._quarantine.pending()
                     entries = seal(recording)
-                    grown = _grown(head_of(lines), entries)
+                    kept_head = head_of(lines)
+                    chain.verify(entries, kept_head.hash)
+                    grown = jsonl_head.advanced(kept_head, entries)
                     content = itertools.chain(assembly.entries(lines), (entry + b"\n" for entry in entries))
                     durable.replace_file(self._where, content, before_rename=lambda path: _lock(path, held))
             except BaseException as error:
@@ -180,12 +182,6 @@ class JsonlRepair:
         except FileNotFoundError:
             old = b""
         return self._quarantine.keep(old, 0, "head")
-
-
-def _grown(head: Head, entries: Sequence[bytes]) -> Head:
-    """Return the head behind *entries*, which follow *head*."""
-    newest = chain.verify(entries, head.hash)
-    return Head(head.size + len(entries), head.end_bytes + sum(map(len, entries)) + len(entries), newest)
 
 
 def _lock(path: str, held: ExitStack) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from eventlog import chain
-from eventlog.engines.jsonl_head import Head
+from eventlog.engines.jsonl_head import Head, advanced
 from eventlog.journal import APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, ENTRY_BYTES_MAX
 
 
@@ -58,10 +58,10 @@ def judge(tail: bytes, head: Head) -> TailVerdict:
     if whole > APPEND_ENTRIES_MAX:
         refusal = f"expected at most {APPEND_ENTRIES_MAX} entries of one append, got {whole}"
         return TailVerdict(head, head, refusal=refusal)
-    readable = grown = _advanced(head, lines[:whole])
+    readable = grown = advanced(head, lines[:whole])
     adopted = lines[:whole]
     if whole == len(lines) and _valid_prefix([rest], readable.hash):
-        grown = _advanced(readable, [rest])
+        grown = advanced(readable, [rest])
         adopted, rest = [*adopted, rest], b""
     kept = b"".join(line + b"\n" for line in adopted)
     unfinished = b"\n".join([*lines[whole:], rest])
@@ -71,15 +71,6 @@ def judge(tail: bytes, head: Head) -> TailVerdict:
         refusal = "expected an entry or an unfinished one, got a finished line that does not verify"
         return TailVerdict(grown, readable, kept, refusal=refusal)
     return TailVerdict(grown, readable, kept, unfinished, "no-newline" if unfinished else "")
-
-
-def _advanced(head: Head, entries: list[bytes]) -> Head:
-    """Return the head behind *entries*, newlines counted."""
-    if not entries:
-        return head
-    return Head(
-        head.size + len(entries), head.end_bytes + sum(map(len, entries)) + len(entries), chain.hash_of(entries[-1])
-    )
 
 
 def _valid_prefix(lines: list[bytes], prev: str) -> int:

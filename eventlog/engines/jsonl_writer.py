@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from logging import getLogger
 
-from eventlog import chain, durable
+from eventlog import durable
 from eventlog.engines import jsonl_head
 from eventlog.engines.checks import check_append
 from eventlog.engines.jsonl_head import SLOT_BYTES, Head
@@ -123,7 +123,7 @@ class JsonlWriter:
         if head.size == 0:
             self._create_head()
         data = b"\n".join(entries) + b"\n"
-        grown = Head(head.size + len(entries), head.end_bytes + len(data), chain.hash_of(entries[-1]))
+        grown = jsonl_head.advanced(head, entries)
         self._head = None
         self._write_entries(data, head.end_bytes)
         self._acknowledge(grown)

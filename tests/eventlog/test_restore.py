@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support import Clock, Place, fill, flip, outcome_of
+from support import Clock, Place, fill, flip, outcome_of, restoring_fails
 
 from eventlog.errors import JournalDamagedError, RefusedError
 from eventlog.restore import RestoreReport
@@ -97,23 +97,8 @@ def test_cut_short_and_asked_for_again(
     place: Place, history: list[dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a failing disk left is a shorter, sound journal; the next try goes on from there."""
-    from eventlog import restore as module
-    from eventlog.engines.jsonl_writer import JsonlWriter
-
     place.put({})
-    calls = 0
-    real = JsonlWriter.append
-
-    def failing(self: JsonlWriter, *arguments: object) -> object:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise RefusedError("no space left")
-        return real(self, *arguments)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "APPEND_ENTRIES_MAX", 2)
-        patched.setattr(JsonlWriter, "append", failing)
+    with restoring_fails(monkeypatch, entries=2, at=3):
         assert outcome_of(lambda: restore(place, place.root / "whole")) is not None
     assert verify_registry(place.registry_dir, None).size == 4
     restore(place, place.root / "whole")

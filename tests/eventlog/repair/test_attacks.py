@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from repairing import SIZE, events, intact, refused, repair
-from support import START, Place, event_entry, fill, flip, heads_of, outcome_of
+from support import START, Place, event_entry, fill, flip, heads_of, outcome_of, restoring_fails
 
 from eventlog.errors import RefusedError
 from eventlog.events import Event, JournalRepaired, JournalRewound, ModelPublished
@@ -56,26 +56,11 @@ def test_event_planted_in_a_torn_append(place: Place) -> None:
 
 def test_restore_that_was_cut_short_does_not_look_whole(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until it is finished nobody can go on from the part that is there, and asking again finishes it."""
-    from eventlog import restore as module
-    from eventlog.engines.jsonl_writer import JsonlWriter
-
     fill(place, SIZE)
     backup_registry(place.root / "copy", place.registry_dir)
     whole = place.journal.read_bytes()
     place.put({})
-    calls = 0
-    real = JsonlWriter.append
-
-    def failing(self: JsonlWriter, *arguments: object) -> object:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            raise RefusedError("no space left")
-        return real(self, *arguments)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "APPEND_ENTRIES_MAX", 3)
-        patched.setattr(JsonlWriter, "append", failing)
+    with restoring_fails(monkeypatch, entries=3, at=2):
         assert outcome_of(lambda: restore_registry(place.root / "copy", place.registry_dir, place.state_dir))
 
     assert verify_registry(place.registry_dir, place.state_dir).verdict == "damaged"
