@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from eventlog import chain, codec, restore
-from eventlog.engines import jsonl_head
+from eventlog.engines import jsonl_head, jsonl_reader
 from eventlog.engines.jsonl_head import Head
 from eventlog.engines.jsonl_writer import JsonlWriter
 from eventlog.errors import ModelogError, RefusedError
@@ -241,3 +242,15 @@ def restoring_fails(monkeypatch: pytest.MonkeyPatch, *, entries: int, at: int) -
         patched.setattr(restore, "APPEND_ENTRIES_MAX", entries)
         patched.setattr(JsonlWriter, "append", failing)
         yield
+
+
+@contextmanager
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody here waits for a head that is being written; the log of thousands of steps would fill the memory."""
+    monkeypatch.setattr(jsonl_reader, "_HEAD_PAUSE_SECONDS", 0)
+    previous = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(previous)

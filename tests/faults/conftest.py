@@ -6,7 +6,6 @@ This directory has no subdirectory, so on `sys.path` it cannot stand before a pa
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from real_command import Program
-
-from eventlog.engines import jsonl_reader
+from support import quiet
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +31,6 @@ def program(tmp_path: Path, compiled: Path) -> Program:
 
 
 @pytest.fixture(autouse=True)
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """In this process nobody waits for a head that is being written; what is said of each registry would fill pages."""
-    monkeypatch.setattr(jsonl_reader, "_HEAD_PAUSE_SECONDS", 0)
-    previous = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(previous)
+def _quietly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with quiet(monkeypatch):
+        yield
