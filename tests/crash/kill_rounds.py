@@ -5,8 +5,8 @@ Every other round starts with no registry, so that its creation is killed; the o
 something to roll back to.
 
 A program, because it forks: `python kill_rounds.py DIRECTORY SEED KILLS` prints as JSON how often a kill fell where, or
-fails with what was broken. The moment of a kill is drawn evenly from the time that the command takes and a bit more;
-that time is followed as the load changes.
+fails with what was broken. The moment of a kill is drawn evenly from the time that the command takes and a bit more,
+and while there is no journal from the time until there is one; these times are followed as the load changes.
 """
 
 from __future__ import annotations
@@ -36,26 +36,29 @@ BYSTANDERS = {"list": ("--output", "json"), "verify": ("--output", "json"), "reb
 BYSTANDER_STATUSES = {"list": {0}, "verify": {0, 2, 5}, "rebuild": {0, 2}}
 """2 before there is a journal; while others write, an audit may find a derived file behind."""
 
+CREATION = "creation"
+"""What a writer is killed in while there is no journal; it is over when there is one."""
+
 LATE = 0.2
-"""The part of the kills that shall come after the answer."""
+"""The part of the kills that shall come too late: after the answer, or after the creation."""
 
 STEP = 0.3
 """How quickly the moments follow the load; 0 would be never."""
 
 
 class Spans:
-    """From how long a time the moment of a kill is drawn, by verb, in seconds; follows how long commands take."""
+    """Within which time a kill is drawn, by what is killed, in seconds; follows how long that takes."""
 
     def __init__(self) -> None:
-        self._seconds: defaultdict[str, float] = defaultdict(lambda: 0.02)
+        self._seconds: defaultdict[str, float] = defaultdict(lambda: 0.02, {CREATION: 0.004})
 
-    def draw(self, verb: str, randomness: random.Random) -> float:
+    def draw(self, what: str, randomness: random.Random) -> float:
         """Return how long a command may live."""
-        return randomness.uniform(0, self._seconds[verb])
+        return randomness.uniform(0, self._seconds[what])
 
-    def note(self, verb: str, *, late: bool) -> None:
-        """Draw from a shorter time if the kill came after the answer, else from a longer one."""
-        self._seconds[verb] *= 1 - STEP * (1 - LATE) if late else 1 + STEP * LATE
+    def note(self, what: str, *, late: bool) -> None:
+        """Draw from a shorter time if the kill came too late, else from a longer one."""
+        self._seconds[what] *= 1 - STEP * (1 - LATE) if late else 1 + STEP * LATE
 
 
 class Round:
@@ -64,6 +67,7 @@ class Round:
     def __init__(self, workshop: Workshop, randomness: random.Random, spans: Spans, tally: Counter[str]) -> None:
         workshop.put({})
         self._workshop = workshop
+        self._journal = workshop.disk / JOURNAL
         self._registry_json = workshop.disk / REGISTRY_JSON
         self._state_json = workshop.disk / STATE_JSON
         self._randomness = randomness
@@ -71,6 +75,7 @@ class Round:
         self._tally = tally
         self._history = History()
         self._running: dict[ForkedCommand, Request | None] = {}
+        self._creating: set[ForkedCommand] = set()
 
     def run(self, kills: int, *, begun: bool) -> None:
         """Let so many commands be killed; then ask again for whatever was not answered, and audit."""
@@ -95,7 +100,11 @@ class Round:
         else:
             request, verb = None, self._randomness.choice(list(BYSTANDERS))
             argv = self._argv(verb, *BYSTANDERS[verb])
-        self._running[ForkedCommand(argv, self._spans.draw(argv[0], self._randomness))] = request
+        creating = request is not None and not self._journal.exists()
+        command = ForkedCommand(argv, self._spans.draw(CREATION if creating else argv[0], self._randomness))
+        self._running[command] = request
+        if creating:
+            self._creating.add(command)
 
     def _argv(self, verb: str, *words: str) -> tuple[str, ...]:
         return (verb, "--registry-dir", str(self._workshop.models), "--state-dir", str(self._workshop.runtime), *words)
@@ -139,7 +148,10 @@ class Round:
         if request is not None:
             self._tally[self._where(command, request)] += 1
         self._tally[f"kill -9 of {command.verb}"] += 1
-        self._spans.note(command.verb, late=command.status is not None)
+        if command in self._creating:
+            self._spans.note(CREATION, late=self._journal.exists())
+        else:
+            self._spans.note(command.verb, late=command.status is not None)
         self._read()
 
     def _judge(self, command: ForkedCommand, request: Request | None) -> None:
@@ -159,7 +171,7 @@ class Round:
         if command.answer is not None:
             return "kill -9 after the acknowledgement"
         try:
-            journal = (self._workshop.disk / JOURNAL).read_bytes()
+            journal = self._journal.read_bytes()
         except FileNotFoundError:
             return "kill -9 before there was a journal"
         recorded = f'"id":"{request.id}"'.encode() in journal
@@ -195,7 +207,7 @@ class Round:
         self._read()
         report = verify_registry(self._workshop.models, self._workshop.runtime)
         assert (report.verdict, report.level, report.findings) == ("intact", "L2", []), report
-        lines = (self._workshop.disk / JOURNAL).read_bytes().splitlines()
+        lines = self._journal.read_bytes().splitlines()
         events = [json.loads(line) for line in lines]
         self._history.check_settled([(event["id"], event.get("subject")) for event in events])
         self._tally["kill -9: events recorded"] += len(events)
