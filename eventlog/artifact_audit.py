@@ -63,8 +63,7 @@ def audit(catalog: Catalog, progress: artifacts.Progress | None = None) -> list[
         event, digest = catalog.published[model.model_id], digests[model.artifact_path]
         assert isinstance(event.data, ModelPublished), "only these are in `published`"
         if isinstance(digest, RefusedError):
-            missing = isinstance(digest.__cause__, FileNotFoundError | NotADirectoryError)
-            problem: Problem = "missing" if missing else "unreadable"
+            problem = _problem(model.artifact_path, digest)
             found.append(ArtifactProblem(problem, event.position, f"{model.model_id}: {digest}", model.sha256))
         elif digest != model.sha256:
             path = artifacts.path_to_text(model.artifact_path)[0]
@@ -105,6 +104,13 @@ def _digest(path: str, meter: _Meter) -> str | RefusedError:
         return artifacts.hash_artifact(path, meter.for_one_file()).sha256
     except RefusedError as error:
         return error
+
+
+def _problem(path: str, error: RefusedError) -> Problem:
+    """Tell a file that is gone, and something else in its place, from one of which nothing can be said."""
+    if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+        return "missing"
+    return "changed" if error.__cause__ is None and not os.path.isfile(path) else "unreadable"
 
 
 def _size_of(path: str) -> int:

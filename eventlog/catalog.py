@@ -91,6 +91,8 @@ class Catalog:
 
         given_up: what anchors of this journal said that a person knowingly gave up, as size and hash.
 
+        set_aside: the events by which a person knowingly set an anchor aside: rewinds, and requests that took over.
+
         latest_time: the latest time of any event, or None.
 
         backward: positions whose time is before the latest one until then: some clock went backwards.
@@ -107,6 +109,7 @@ class Catalog:
         self.positions: dict[str, int] = {}
         self.taken_over: dict[str, int] = {}
         self.given_up: set[tuple[int, str]] = set()
+        self.set_aside: list[Event] = []
         self.latest_time: datetime | None = None
         self.backward: list[int] = []
 
@@ -130,6 +133,7 @@ class Catalog:
             self.journal_id = event.data.journal_id
         elif isinstance(event.data, JournalRewound):
             self.given_up.update((item.size, item.hash) for item in event.data.remembered)
+            self.set_aside.append(event)
         self.positions[event.id] = event.position
         if self.latest_time is not None and event.time < self.latest_time:
             self.backward.append(event.position)
@@ -171,14 +175,14 @@ class Catalog:
             raise self._impossible(event, "a new model id", f"{model_id} again")
         self._activate(event, model_id, data)
         self.published[model_id] = event
-        self._take_over(data.took_over)
+        self._take_over(event, data.took_over)
 
     def _model_rolled_back(self, event: Event, data: ModelRolledBack) -> None:
         model_id = event.subject or ""
         if model_id not in self.published:
             raise self._impossible(event, "a published model", model_id)
         self._activate(event, model_id, data)
-        self._take_over(data.took_over)
+        self._take_over(event, data.took_over)
 
     def _activate(self, event: Event, model_id: str, data: ModelPublished | ModelRolledBack) -> None:
         if data.displaced != self.active_id():
@@ -189,9 +193,10 @@ class Catalog:
         if data.displaced not in (None, model_id):
             self.displacements[data.displaced] = activation
 
-    def _take_over(self, anchor: Anchor | None) -> None:
+    def _take_over(self, event: Event, anchor: Anchor | None) -> None:
         if anchor is not None:
             self.taken_over[anchor.journal_id] = anchor.size
+            self.set_aside.append(event)
 
     def _impossible(self, event: Event, expected: str, got: str) -> JournalDamagedError:
         return JournalDamagedError(

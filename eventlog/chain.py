@@ -33,11 +33,14 @@ class ChainError(ValueError):
     Attributes:
         index: which of the entries handed in, 0-based.
 
-        expected, got: what should stand there, and what does, in words.
+        expected, got: what should stand there, and what does: two hashes, or words.
+
+    Args:
+        what: what the two are, where they do not say it themselves.
     """
 
-    def __init__(self, index: int, expected: str, got: str) -> None:
-        super().__init__(f"expected {expected}, got {got}")
+    def __init__(self, index: int, expected: str, got: str, what: str = "") -> None:
+        super().__init__(f"expected {what}{expected}, got {got}")
         self.index = index
         self.expected = expected
         self.got = got
@@ -97,12 +100,19 @@ def _framed(entry: bytes) -> bool:
 
 
 def _explain(entries: Sequence[bytes], stated: list[bytes], actual: list[bytes], links: list[bytes]) -> None:
-    """Find the first misfit and raise; hash before link, because a wrong hash makes the next link wrong too."""
+    """
+    Find the first misfit and raise; hash before link, because a wrong hash makes the next link wrong too.
+
+    Of a hash, what the entry states is expected, and what its bytes give is what we got.
+    """
     for index, entry in enumerate(entries):
         if not _framed(entry):
             raise ChainError(index, "a line that ends in its prev and hash", f"{len(entry)} bytes that do not")
         if stated[index] != actual[index]:
-            raise ChainError(index, f"hash {actual[index].decode()}", f"{stated[index].decode('ascii', 'replace')!r}")
+            raise ChainError(index, _text(stated[index]), _text(actual[index]), "hash ")
         if entry[-140:-76] != links[index]:
-            got = entry[-140:-76].decode("ascii", "replace")
-            raise ChainError(index, f"prev {links[index].decode('ascii', 'replace')}", repr(got))
+            raise ChainError(index, _text(links[index]), _text(entry[-140:-76]), "prev ")
+
+
+def _text(digits: bytes) -> str:
+    return digits.decode("ascii", "backslashreplace")

@@ -23,7 +23,7 @@ def checked(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """
     if not isinstance(metadata, Mapping):
         raise RefusedError(f"metadata: expected a mapping, got {type(metadata).__name__}")
-    return {_key(key, "metadata"): _value(value, f"metadata {key!r}", 1) for key, value in metadata.items()}
+    return {_key(key, "metadata"): _value(value, f"metadata {key!r:.80}", 1) for key, value in metadata.items()}
 
 
 def too_deep(metadata: Mapping[str, Any]) -> bool:
@@ -105,7 +105,7 @@ def _value(value: Any, where: str, depth: int) -> Any:
             raise RefusedError(f"{where}: expected a finite number, got {value!r}")
         return float(value)
     if isinstance(value, Mapping):
-        return {_key(key, where): _value(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
+        return {_key(key, where): _value(item, f"{where}.{key:.80}", depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_value(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
     raise RefusedError(f"{where}: expected a JSON value, got {type(value).__name__}")
@@ -113,7 +113,7 @@ def _value(value: Any, where: str, depth: int) -> Any:
 
 def _key(key: Any, where: str) -> str:
     if not isinstance(key, str) or not key:
-        raise RefusedError(f"{where}: expected keys that are text and not empty, got {key!r}")
+        raise RefusedError(f"{where}: expected keys that are text and not empty, got {key!r:.80}")
     return _text(key, where)
 
 

@@ -9,48 +9,48 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Literal
 
 from msgspec import Struct
 
-from eventlog import durable, locking, surroundings
-from eventlog.engines.jsonl import HEAD, JOURNAL, JsonlJournal
+from eventlog import locking, permissions, surroundings
+from eventlog.engines.jsonl import JOURNAL, JsonlJournal
 from eventlog.engines.jsonl_quarantine import DIRECTORY as QUARANTINE
-from eventlog.errors import ModelogError
+from eventlog.errors import MEND_LINES, ModelogError
 from eventlog.replay import Replay
+from eventlog.symptom import Symptom
 from eventlog.verify import Report
 
 FREE_BYTES_MIN = 64 << 20
 FREE_NAMES_MIN = 64
-LOCK_HELD_SECONDS_MAX = 1.0
+STEADY_SECONDS = 1.0
+"""A lock that is held, or a temporary file that stays, for so long, is nobody's who is at work."""
+
 PYTHON_MIN = (3, 11)
 SETTING_START = "MODELOG_"
-_NEXT_STEP = re.compile(r": ((?:run|check|restore|upgrade|try|move|the next publish) [^:]*)$")
+_NEXT_STEP = re.compile(r": ((?:run|check|restore|upgrade|try|move|if|the next publish) [^:]*)$")
 
 
-class Symptom(Struct, frozen=True):
-    """
-    One finding.
-
-    Attributes:
-        kind: see the module.
-
-        about: what was looked at, one word or two: `clock`, `free space`.
-
-        what: what was found, with the path, what was expected and what was got.
-
-        remedy: what to do.
-    """
-
-    kind: Literal["problem", "risk"]
-    about: str
-    what: str
-    remedy: str
+_NEXT_PUBLISH = "nothing: the next publish or rollback deals with it"
+_TEMPORARY = {
+    ".registry.json.new": _NEXT_PUBLISH,
+    ".state.json.new": _NEXT_PUBLISH,
+    ".journal.jsonl.new": "ask for the same repair again, or remove it: it never came into use",
+    ".journal.head.new": "ask for the same repair again, or remove it: it never came into use",
+}
+_PENDING = ".pending"
+_REMEDIES = {
+    "damage": MEND_LINES,
+    "unreadable": "make it readable, or run as somebody who may read it",
+    "artifact": "put the published file back",
+    "derived": "run rebuild",
+    "notice": "nothing: it does no harm",
+}
 
 
 class Examination(Struct, frozen=True):
@@ -101,11 +101,11 @@ def examine(
     directories = [registry_dir] if state_path is None else [registry_dir, os.path.dirname(state_path)]
     checks: dict[str, Iterator[Symptom]] = {
         "history": _history(verification),
-        "permissions": _permissions(directories, registry_dir, state_path),
+        "permissions": permissions.symptoms(directories, registry_dir, state_path),
         "file system": _file_systems(directories),
         "free space": _free_space(directories),
-        "clock": _clock(registry_dir, now()),
-        "lock": _lock(registry_dir),
+        "clock": _clock(registry_dir, now),
+        "lock": _lock([os.path.join(registry_dir, JOURNAL), *directories]),
         "leftovers": _leftovers(directories, registry_dir),
         "packages": _packages(packages),
         "environment": _environment(settings),
@@ -119,37 +119,8 @@ def _history(report: Report) -> Iterator[Symptom]:
         kind: Literal["problem", "risk"] = "risk" if finding.kind == "notice" else "problem"
         about = "derived files" if finding.kind == "derived" else "history"
         step = _NEXT_STEP.search(finding.what)
-        remedy = step[1] if step else "nothing: it does no harm" if kind == "risk" else "run verify"
+        remedy = step[1] if step else _REMEDIES[finding.kind]
         yield Symptom(kind, about, finding.what[: step.start()] if step else finding.what, remedy)
-
-
-def _permissions(directories: list[str], registry_dir: str, state_path: str | None) -> Iterator[Symptom]:
-    for directory in directories:
-        place = directory if os.path.lexists(directory) else surroundings.existing(directory)
-        if (reason := surroundings.why_not(place, os.R_OK | os.W_OK | os.X_OK)) is not None:
-            yield Symptom(
-                "problem",
-                "permissions",
-                f"{place}: expected a directory that we may write to, got: {reason}",
-                "run as its owner, or have its owner grant it",
-            )
-        elif not os.path.isdir(place):
-            yield Symptom("problem", "permissions", f"{place}: expected a directory, got a file", "move it away")
-        elif os.stat(place).st_mode & stat.S_IWOTH and not os.stat(place).st_mode & stat.S_ISVTX:
-            yield Symptom("risk", "permissions", f"{place}: anybody may write to it", f"chmod o-w {place}")
-    files = [os.path.join(registry_dir, name) for name in (JOURNAL, HEAD, "registry.json")]
-    for path in [*files, *([] if state_path is None else [state_path])]:
-        if not os.path.lexists(path):
-            continue
-        mode = os.lstat(path).st_mode
-        if not stat.S_ISREG(mode):
-            got = durable.kind_of(mode)
-            yield Symptom("problem", "permissions", f"{path}: expected a regular file, got {got}", "move it away")
-        elif (reason := surroundings.why_not(path, os.R_OK | os.W_OK)) is not None:
-            what = f"{path}: expected a file that we may read and write, got: {reason}"
-            yield Symptom("problem", "permissions", what, "run as its owner, or have its owner grant it")
-        elif mode & stat.S_IWOTH:
-            yield Symptom("risk", "permissions", f"{path}: anybody may write to it", f"chmod o-w {path}")
 
 
 def _file_systems(directories: list[str]) -> Iterator[Symptom]:
@@ -180,57 +151,66 @@ def _free_space(directories: list[str]) -> Iterator[Symptom]:
             yield Symptom("risk" if names else "problem", "free space", what, "remove files there")
 
 
-def _clock(registry_dir: str, now: datetime) -> Iterator[Symptom]:
+def _clock(registry_dir: str, clock: Callable[[], datetime]) -> Iterator[Symptom]:
     """Compare our clock with the history's and with the file's."""
     replay = Replay(JsonlJournal(registry_dir), tell=lambda _notice: None)
     try:
         latest = replay.catch_up().latest_time
     except ModelogError:
         latest = replay.catalog.latest_time
-    remedy = "set the clock; order is the position, whatever the time says"
+    remedy = "set the clock, if it is this one that is wrong; order is the position, whatever the time says"
+    now = clock()
     if latest is not None and now < latest:
         yield Symptom("risk", "clock", f"expected a time after the latest event, {latest}, got {now}", remedy)
     try:
         changed = os.lstat(os.path.join(registry_dir, JOURNAL)).st_mtime
     except OSError:
         return
+    now = clock()
     if changed > now.timestamp() + 1:
         written = datetime.fromtimestamp(changed, UTC)
         yield Symptom("risk", "clock", f"{JOURNAL} was written at {written}, which is after now, {now}", remedy)
 
 
-def _lock(registry_dir: str) -> Iterator[Symptom]:
+def _lock(paths: list[str]) -> Iterator[Symptom]:
     """A lock is held for milliseconds; somebody who keeps it is stuck, or stopped."""
-    deadline = time.monotonic() + LOCK_HELD_SECONDS_MAX
-    path = os.path.join(registry_dir, JOURNAL)
-    try:
-        descriptor = durable.open_regular(path, os.O_RDONLY)
-    except (OSError, ModelogError):
-        return
-    try:
-        while (holder := locking.holder_of(descriptor)) is not None:
-            if time.monotonic() >= deadline:
-                command = surroundings.command_of(holder.removeprefix("process "))
-                what = f"{path}: locked by {holder} ({command}) for more than {LOCK_HELD_SECONDS_MAX:g} s"
-                yield Symptom("problem", "lock", what, "wait for it to end, or end it; the lock goes with it")
-                return
-            time.sleep(0.02)
-    finally:
-        os.close(descriptor)
+    for path in paths:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            continue
+        deadline = time.monotonic() + STEADY_SECONDS
+        try:
+            while (holder := locking.holder_of(descriptor)) is not None and time.monotonic() < deadline:
+                time.sleep(0.02)
+        finally:
+            os.close(descriptor)
+        if holder is not None:
+            command = surroundings.command_of(holder.removeprefix("process "))
+            what = f"{path}: locked by {holder} ({command}) for more than {STEADY_SECONDS:g} s"
+            yield Symptom("problem", "lock", what, "wait for it to end, or end it; the lock goes with it")
 
 
 def _leftovers(directories: list[str], registry_dir: str) -> Iterator[Symptom]:
-    """What an interrupted command left; harmless, and dealt with by the next one."""
+    """What an interrupted command of ours left; a file that is just being written does not stay what it is."""
     quarantine = os.path.join(registry_dir, QUARANTINE)
-    for directory, start, end in [*((item, ".", ".new") for item in directories), (quarantine, "", ".pending")]:
-        try:
-            names = sorted(os.listdir(directory))
-        except OSError:
-            continue
-        for name in names:
-            if name.startswith(start) and name.endswith(end):
-                what = f"{os.path.join(directory, name)}: an interrupted command left it"
-                yield Symptom("risk", "leftovers", what, "nothing: the next publish or rollback deals with it")
+    places = [os.path.join(directory, name) for directory in directories for name in _TEMPORARY]
+    with suppress(OSError):
+        places += [os.path.join(quarantine, name) for name in sorted(os.listdir(quarantine)) if name.endswith(_PENDING)]
+    first = {path: _identity(path) for path in places if os.path.lexists(path)}
+    time.sleep(STEADY_SECONDS if first else 0)
+    for path, identity in first.items():
+        if identity is not None and identity == _identity(path):
+            remedy = _TEMPORARY.get(os.path.basename(path), _NEXT_PUBLISH)
+            yield Symptom("risk", "leftovers", f"{path}: an interrupted command left it", remedy)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_ctime_ns
 
 
 def _packages(packages: Collection[str]) -> Iterator[Symptom]:
@@ -239,6 +219,7 @@ def _packages(packages: Collection[str]) -> Iterator[Symptom]:
         yield Symptom("problem", "packages", f"expected Python 3.11 or newer, got {sys.version}", "use a newer one")
     for package in packages:
         loaded = sys.modules.get(package)
+        yield from _hidden_modules(package, list(getattr(loaded, "__path__", ())))
         places = list(getattr(loaded, "__path__", ())) or [getattr(loaded, "__file__", None) or ""]
         origin = surroundings.origin_of(package)
         if loaded is None or origin is None:
@@ -246,6 +227,18 @@ def _packages(packages: Collection[str]) -> Iterator[Symptom]:
         if not any(origin == place or os.path.dirname(origin) == place for place in map(os.path.abspath, places)):
             what = f"import {package}: expected {places[0]}, got {origin}, which hides it"
             yield Symptom("problem", "packages", what, "rename it, or start Python in another directory")
+
+
+def _hidden_modules(package: str, portions: list[str]) -> Iterator[Symptom]:
+    """Modules of a package of ours without `__init__.py`, which another directory of that name would hide (PEP 420)."""
+    ours = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), package)
+    for directory, _, names in os.walk(ours) if ours in portions and len(portions) > 1 else ():
+        for name in sorted(names):
+            relative = os.path.relpath(os.path.join(directory, name), ours)
+            origin = next(place for place in portions if os.path.exists(os.path.join(place, relative)))
+            if name.endswith(".py") and origin != ours:
+                what = f"{package}/{relative}: expected the one in {ours}, got the one in {origin}, which hides it"
+                yield Symptom("problem", "packages", what, "rename it, or start Python in another directory")
 
 
 def _environment(settings: Collection[str]) -> Iterator[Symptom]:

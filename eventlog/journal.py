@@ -8,13 +8,14 @@ for the hash chain (`eventlog.chain`), so a journal can move from one engine to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from msgspec import Struct
 
 from eventlog.chain import GENESIS
+from eventlog.errors import ModelogError
 
 ENTRY_BYTES_MAX = 65_535
 """The largest entry; what a C2SP tlog-tiles entry bundle can carry with its 16-bit length."""
@@ -48,11 +49,14 @@ class FoundAnchor(Struct, frozen=True):
     Attributes:
         binding: the file lies beside the journal and can belong to no other, so another journal id means that the
             journal was replaced. Elsewhere it means that the file follows another journal.
+
+        forget: what a person does to the file where it is the file that is wrong, and not the journal.
     """
 
     where: str
     anchor: Anchor
     binding: bool
+    forget: str = "move it away"
 
 
 class Notice(Struct, frozen=True):
@@ -192,8 +196,16 @@ class Journal(Protocol):
 class Subscriber(Protocol):
     """Something derived from the journal. It knows how far it has got, so a call that was missed loses nothing."""
 
-    def anchors(self) -> Sequence[FoundAnchor]:
-        """Return what the subscriber's own files remember of the journal. Reads only."""
+    def anchors(self, unreadable: Callable[[ModelogError], object] | None = None) -> Sequence[FoundAnchor]:
+        """
+        Return what the subscriber's own files remember of the journal. Reads only.
+
+        Args:
+            unreadable: told of each file that cannot be read, which is then left out; without it that is raised.
+
+        Raises:
+            RefusedError: a file cannot be read.
+        """
         ...
 
     def catch_up(self, *, rebuild: bool = False) -> None:
@@ -208,5 +220,12 @@ class Subscriber(Protocol):
         ...
 
     def audit(self) -> Sequence[str]:
-        """Return what in the subscriber's files is not what the journal says, one line each."""
+        """
+        Return what in the subscriber's files is not what the journal says, one line each.
+
+        Where writers went on meanwhile, the shared fold goes on as far as the files have got.
+
+        Raises:
+            JournalDamagedError: as `Journal.read`.
+        """
         ...

@@ -26,6 +26,13 @@ _PAUSE_SECONDS_MIN = 0.0002
 _PAUSE_SECONDS_MAX = 0.010
 
 
+def checked_timeout(seconds: float) -> float:
+    """Return how long to wait, at most `LOCK_TIMEOUT_SECONDS_MAX`. Raises RefusedError for what is no time to wait."""
+    if not seconds >= 0:
+        raise RefusedError(f"lock_timeout_seconds: expected 0 or more seconds, got {seconds!r}")
+    return min(seconds, LOCK_TIMEOUT_SECONDS_MAX)
+
+
 def acquire(descriptor: int, where: str, *, timeout_seconds: float) -> None:
     """
     Take the exclusive lock on an open file or directory.

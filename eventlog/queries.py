@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from logging import getLogger
 
 from eventlog import codec
 from eventlog.catalog import Catalog, ModelMetadata
-from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
+from eventlog.errors import ModelogError, RefusedError
 from eventlog.events import Event
 from eventlog.journal import FoundAnchor, Journal, Subscriber
 from eventlog.replay import Replay
@@ -56,13 +56,7 @@ class RegistryQueries:
     def catalog(self) -> Catalog:
         """Return the state after all acknowledged events, checked against the anchors. Raises as `list_models`."""
         with self._threads:
-            found = self._anchors()
-            catalog = self._replay.catch_up()
-            for item in self._replay.check_anchors(found):
-                if catalog.size == 0:
-                    raise self._replay.lost(item)
-                _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
-            return catalog
+            return self._checked(self._anchors())
 
     def verified_prefix(self) -> tuple[Catalog, ModelogError | None]:
         """
@@ -74,16 +68,17 @@ class RegistryQueries:
         journal = self._replay.journal
         catalog = Catalog(journal.where)
         problem: ModelogError | None = None
+        unread: list[ModelogError] = []
         try:
-            self.catalog()
-        except JournalDamagedError as error:
+            self._checked(self._anchors(unread.append))
+        except ModelogError as error:
             problem = error
         try:
             for entry in islice(journal.salvage(), _acknowledged_size(journal)):
                 catalog.apply(entry)
         except ModelogError as error:
             problem = problem or error
-        return catalog, problem
+        return catalog, problem or next(iter(unread), None)
 
     def read_event(self, position: int) -> Event:
         """Return the event at *position*, below the catalog's size. Raises as `list_models`."""
@@ -94,8 +89,16 @@ class RegistryQueries:
             return codec.decode(entry, position, self._replay.catalog.journal_id, journal.where)
         raise RefusedError(f"{journal.where}: expected a position below {self._replay.catalog.size}, got {position}")
 
-    def _anchors(self) -> list[FoundAnchor]:
-        return [item for subscriber in self._subscribers for item in subscriber.anchors()]
+    def _anchors(self, unreadable: Callable[[ModelogError], object] | None = None) -> list[FoundAnchor]:
+        return [item for subscriber in self._subscribers for item in subscriber.anchors(unreadable)]
+
+    def _checked(self, found: list[FoundAnchor]) -> Catalog:
+        catalog = self._replay.catch_up()
+        for item in self._replay.check_anchors(found):
+            if catalog.size == 0:
+                raise self._replay.lost(item)
+            _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
+        return catalog
 
 
 def _acknowledged_size(journal: Journal) -> int | None:

@@ -198,15 +198,14 @@ class ModelRegistry(RegistryQueries):
     def _terms(self, actor: str | None, reason: str | None, request_id: str | None, expect_active: str | None) -> Terms:
         if expect_active not in (None, "none"):
             check_model_id(expect_active or "")
-        if (request_id or "").startswith(RECOVERY_ID_START):
+        request_id = identity.new_uuid(self._random_bytes) if request_id is None else request_id
+        if identity.check_text("--id", request_id).startswith(RECOVERY_ID_START):
             raise RefusedError(
                 f"--id {request_id!r:.80}: expected an id of your own: {RECOVERY_ID_START}… is the journal's"
             )
         return Terms(
             actor=identity.check_text("actor", identity.default_actor() if actor is None else actor),
-            request_id=identity.check_text(
-                "--id", identity.new_uuid(self._random_bytes) if request_id is None else request_id
-            ),
+            request_id=request_id,
             reason=None if reason is None else identity.check_utf8("reason", reason),
             expect_active=expect_active,
         )
@@ -226,6 +225,8 @@ class ModelRegistry(RegistryQueries):
             terms = self._admit(self._replay.check_anchors(found), terms, take_over)
             decide = prepare(terms)
             now = self._now()
+            if now.tzinfo is None:
+                raise TypeError(f"now: expected an aware time, got {now!r}")
             decision = decide(catalog, now)
             if decision.data is None and terms.took_over is not None:
                 raise RefusedError("--take-over: expected a request that records something: publish with --take-over")

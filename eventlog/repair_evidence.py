@@ -20,6 +20,7 @@ from eventlog.engines.jsonl_repair import JsonlRepair, Survey
 from eventlog.errors import JournalDamagedError, RefusedError
 from eventlog.events import Remembered
 from eventlog.journal import FoundAnchor
+from eventlog.replay import replaced
 
 OTHER_WAYS = "try repair --from COPY; where no copy has it all, repair --accept-rewind --reason … (with --from, too)"
 
@@ -46,10 +47,7 @@ class Witnesses(Struct, frozen=True):
         """
         for item in self.anchors:
             if item.binding and item.anchor.journal_id != catalog.journal_id:
-                raise RefusedError(
-                    f"{catalog.where}: expected journal {item.anchor.journal_id}, as {item.where} remembers, "
-                    f"got {catalog.journal_id}: it was replaced: move it away and restore a backup"
-                )
+                raise RefusedError(replaced(catalog.where, catalog.journal_id, item))
         return [
             item
             for item in self.anchors
@@ -159,7 +157,9 @@ def check_agreement(request: Request, lines: Sequence[Line], anchors: Sequence[F
     for item in anchors:
         if not holds(lines, item.anchor.size, item.anchor.hash):
             what = parted(item.where, item.anchor.size, item.anchor.hash)
-            raise RefusedError(f"{request.where}: {what}: {OTHER_WAYS}")
+            raise RefusedError(
+                f"{request.where}: {what}: if that file was changed, {item.forget} and run rebuild; else {OTHER_WAYS}"
+            )
 
 
 def parted(who: str, size: int, hash_: str) -> str:

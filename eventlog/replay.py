@@ -14,10 +14,6 @@ from eventlog.catalog import Catalog
 from eventlog.errors import JournalDamagedError, ModelogError
 from eventlog.journal import FoundAnchor, Journal, Subscriber
 
-_WAYS_ON = (
-    "if only journal.head is an old one, run repair --rebuild-head; else restore, or repair --from COPY; "
-    "where only an older copy is left, repair --accept-rewind"
-)
 _log = getLogger("modelog")
 
 
@@ -37,9 +33,9 @@ class Replay:
         self.catalog = Catalog(journal.where)
         self._told: set[str] = set()
 
-    def catch_up(self) -> Catalog:
+    def catch_up(self, stop: int | None = None) -> Catalog:
         """
-        Apply what is new and acknowledged.
+        Apply what is new and acknowledged, all of it or up to *stop* entries.
 
         Raises:
             JournalDamagedError, UnsupportedFormatError: the catalog holds what came before that entry.
@@ -48,7 +44,7 @@ class Replay:
         """
         catalog = self.catalog
         try:
-            entries = self.journal.read(max(0, catalog.size - 1))
+            entries = self.journal.read(max(0, catalog.size - 1), stop)
             if catalog.size and chain.hash_of(next(entries, b"")) != catalog.hash:
                 raise JournalDamagedError(
                     f"{self.journal.where}: expected the entry {catalog.size - 1} that was read before, got another "
@@ -90,46 +86,73 @@ class Replay:
         Raises:
             JournalDamagedError: the journal was cut, rewound, rewritten or replaced.
         """
-        foreign = []
+        foreign: list[FoundAnchor] = []
+        agreeing: list[FoundAnchor] = []
+        parted: list[FoundAnchor] = []
         for item in found:
             if item.anchor.journal_id == self.catalog.journal_id:
                 if not self.catalog.gave_up(item.anchor):
-                    self._check(item)
+                    (agreeing if self._hash_at(item.anchor.size) == item.anchor.hash else parted).append(item)
             elif item.binding:
                 raise self.lost(item)
             else:
                 foreign.append(item)
+        if parted:
+            raise self._parted(parted[0], agreeing)
         return foreign
 
     def lost(self, item: FoundAnchor) -> JournalDamagedError:
         """Return the error that says that the journal which *item* remembers is not there."""
-        got = f"journal {self.catalog.journal_id}" if self.catalog.size else "no entries"
+        if self.catalog.size:
+            return JournalDamagedError(replaced(self.journal.where, self.catalog.journal_id, item))
         return JournalDamagedError(
             f"{self.journal.where}: expected journal {item.anchor.journal_id} of {item.anchor.size} entries or more, "
-            f"as {item.where} remembers, got {got}: check --registry-dir, or restore a backup"
+            f"as {item.where} remembers, got no entries: check --registry-dir, or restore a backup"
         )
 
-    def _check(self, item: FoundAnchor) -> None:
-        where, anchor = self.journal.where, item.anchor
-        if anchor.size > self.catalog.size:
-            raise JournalDamagedError(
-                f"{where}: expected at least {anchor.size} entries, as {item.where} remembers, "
-                f"got {self.catalog.size}: the journal was rewound: {_WAYS_ON}",
-                position=self.catalog.size,
+    def _hash_at(self, size: int) -> str | None:
+        """Return the hash that the journal had after *size* entries; None where it never had so many."""
+        if size > self.catalog.size:
+            return None
+        found = chain.GENESIS
+        for entry in self.journal.read(max(0, size - 1), max(0, size)):
+            found = chain.hash_of(entry)
+        return found
+
+    def _parted(self, item: FoundAnchor, agreeing: list[FoundAnchor]) -> JournalDamagedError:
+        """Return the error that says that the journal is not what *item* remembers, and who agrees with the journal."""
+        where, size, anchor = self.journal.where, self.catalog.size, item.anchor
+        got = self._hash_at(anchor.size)
+        also = f"; {' and '.join(other.where for other in agreeing)} agrees with the journal" if agreeing else ""
+        ways_on = (
+            f"if it was that file, {item.forget} and run rebuild; if journal.head is an old one, run repair "
+            "--rebuild-head; else restore, or repair --from COPY; where only an older copy is left, "
+            "repair --accept-rewind"
+        )
+        if got is None:
+            return JournalDamagedError(
+                f"{where}: expected at least {anchor.size} entries, as {item.where} remembers, got {size}: "
+                f"the journal was rewound, or that file was changed{also}: {ways_on}",
+                position=size,
                 expected=f"{anchor.size} entries",
-                actual=f"{self.catalog.size} entries",
+                actual=f"{size} entries",
             )
-        actual = chain.GENESIS
-        for entry in self.journal.read(max(0, anchor.size - 1), max(0, anchor.size)):
-            actual = chain.hash_of(entry)
-        if actual != anchor.hash:
-            raise JournalDamagedError(
-                f"{where}: entry {anchor.size - 1}: expected hash {anchor.hash}, as {item.where} remembers, "
-                f"got {actual}: history was rewritten: {_WAYS_ON}",
-                position=anchor.size - 1,
-                expected=f"hash {anchor.hash}",
-                actual=f"hash {actual}",
-            )
+        return JournalDamagedError(
+            f"{where}: entry {anchor.size - 1}: expected hash {anchor.hash}, as {item.where} remembers, "
+            f"got {got}: history was rewritten, or that file was changed{also}: {ways_on}",
+            position=max(0, anchor.size - 1),
+            expected=anchor.hash,
+            actual=got,
+        )
+
+
+def replaced(where: str, got: str | None, item: FoundAnchor) -> str:
+    """Say that the journal *got* is not the one that a file beside it remembers, and what to do."""
+    return (
+        f"{where}: expected journal {item.anchor.journal_id}, as {item.where} remembers, got {got}: the journal was "
+        f"replaced, or that file was changed: if it was that file, {item.forget} and run rebuild; "
+        "else move journal.jsonl and journal.head away and restore a backup"
+    )
 
 
 def catch_up_all(subscribers: Iterable[Subscriber], *, rebuild: bool = False) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from importlib.machinery import PathFinder
@@ -10,10 +11,38 @@ from typing import NamedTuple
 from eventlog.errors import reason_of
 
 NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs", "beegfs", "fuse.sshfs"}
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "9p",
+        "afs",
+        "ceph",
+        "glusterfs",
+        "lustre",
+        "gpfs",
+        "beegfs",
+        "davfs",
+        "virtiofs",
+        "vboxsf",
+        "prl_fs",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+        "fuse.ceph",
+        "fuse.ceph-fuse",
+        "fuse.davfs",
+        "fuse.davfs2",
+        "fuse.s3fs",
+        "fuse.rclone",
+        "fuse.gcsfuse",
+        "fuse.vmhgfs-fuse",
+    ]
 )
 VOLATILE_FILE_SYSTEMS = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 _MOUNTS = "/proc/self/mountinfo"
+_GET_FLAGS, _APPEND_ONLY = 0x80086601, 0x20  # FS_IOC_GETFLAGS and FS_APPEND_FL of linux/fs.h
 
 
 class Mount(NamedTuple):
@@ -97,6 +126,21 @@ def why_not(path: str, mode: int) -> str | None:
     except OSError as error:
         return reason_of(error)
     return None if os.access(path, mode, effective_ids=True) else "permission denied"
+
+
+def is_append_only(path: str) -> bool:
+    """Say whether a file has the attribute `a` of chattr(1), which lets nobody cut or write inside it. Linux."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        flags = fcntl.ioctl(descriptor, _GET_FLAGS, bytes(8))
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return bool(int.from_bytes(flags, sys.byteorder) & _APPEND_ONLY)
 
 
 def _unescaped(name: str) -> str:

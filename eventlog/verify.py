@@ -8,19 +8,19 @@ Where it is asked to, also every artifact. Every command and every fault test th
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from eventlog import artifact_audit
 from eventlog.artifact_audit import ArtifactProblem
 from eventlog.artifacts import Progress
 from eventlog.catalog import Catalog
 from eventlog.errors import MEND_LINES, JournalDamagedError, ModelogError, RefusedError
-from eventlog.journal import FoundAnchor, Notice, Subscriber
+from eventlog.events import Event, JournalRewound, ModelPublished, ModelRolledBack
+from eventlog.journal import Anchor, FoundAnchor, Journal, Notice, Subscriber
 from eventlog.replay import Replay
 
 Verdict = Literal["intact", "damaged", "cannot tell"]
@@ -33,7 +33,8 @@ class Finding(Struct, frozen=True):
 
     Attributes:
         kind: `damage` to acknowledged history; `unreadable` for what this program cannot judge; `artifact` for a file
-            that is not the published one; `derived` for a file that can be rebuilt; `notice` for what does no harm.
+            that is gone or not the published one; `derived` for a file that can be rebuilt; `notice` for what does no
+            harm.
 
         position: of the entry, 0-based, as far as it is known; *line*, where it stands in the file, is one more.
 
@@ -58,8 +59,8 @@ class Report(Struct, frozen=True):
 
     Attributes:
         verdict: `intact` where the journal and all anchors agree and a writer would go on; `damaged` where something
-            acknowledged is not there, or a writer refuses; `cannot tell` where nothing says how much there should be.
-            Artifacts, where they were asked for, count like the journal.
+            acknowledged is not there, or a writer refuses; `cannot tell` where nothing says how much there should be,
+            or something could not be read. Artifacts, where they were asked for, count like the journal.
 
         level: how far that claim reaches; see `reach`.
 
@@ -68,6 +69,10 @@ class Report(Struct, frozen=True):
         size, hash, journal_id: of the part that verified.
 
         anchors: the files outside the journal that agree with it.
+
+        set_aside: what a person knowingly set aside, so that it is no witness any more: the anchors of entries that
+            were given up, the journals that a runtime followed before. One line each; somebody who forges history
+            could claim such a thing.
 
         artifacts: how many models had their artifact compared with its recorded hash; None where it was not asked for.
     """
@@ -79,6 +84,7 @@ class Report(Struct, frozen=True):
     size: int
     hash: str
     anchors: list[str]
+    set_aside: list[str]
     findings: list[Finding]
     artifacts: int | None = None
 
@@ -86,9 +92,9 @@ class Report(Struct, frozen=True):
 _REACH = {
     "none": "the journal as a whole cannot be relied on; list --verified-prefix shows what verifies",
     "L0": "the bytes parse; nothing says how many there were",
-    "L1": "chain and head are intact; no file in another directory confirms it, "
-    "so a directory that was set back to an earlier state would look the same: name the runtime's with --state-dir",
-    "L2": "chain and head are intact and agree with a file outside the registry directory; "
+    "L1": "chain and head are intact; no file in another directory confirms it, so a directory that was set back to an "
+    "earlier state would look the same (a runtime's, known through --state-dir, would tell)",
+    "L2": "chain and head are intact and agree with a file outside the registry directory{part}; "
     "somebody who can write both directories could still have recomputed every hash",
 }
 
@@ -114,43 +120,51 @@ def verify(
 
     Never raises for what it finds; an `OSError` means that it could not look.
     """
-    findings: list[Finding] = []
-    agreeing: list[FoundAnchor] = []
+    unread: list[str] = []
+    found = [item for subscriber in subscribers for item in subscriber.anchors(lambda error: unread.append(str(error)))]
+    catalog, agreeing, findings = _compared(replay, subscribers, found, unread)
+    notices = replay.journal.notices()
+    findings += [Finding(_kind(notice), notice.what) for notice in notices]
+    history = _verdict(findings)
+    level = _level(catalog, agreeing, history, headless=any(notice.extent_unknown for notice in notices))
+    findings += [Finding("unreadable", line) for line in unread]
+    findings += _backward(catalog)
+    if artifacts:
+        findings += [_artifact(problem) for problem in artifact_audit.audit(catalog, progress)]
+    return Report(
+        _verdict(findings),
+        level,
+        _REACH[level].format(part=_part(catalog, agreeing)),
+        catalog.journal_id,
+        catalog.size,
+        catalog.hash,
+        [item.where for item in agreeing],
+        [line for event in catalog.set_aside for line in _set_aside(event)],
+        findings,
+        len(catalog.published) if artifacts else None,
+    )
+
+
+def _compared(
+    replay: Replay, subscribers: Sequence[Subscriber], found: list[FoundAnchor], unread: list[str]
+) -> tuple[Catalog, list[FoundAnchor], list[Finding]]:
+    """Read the journal and compare it with *found* and the derived files: what verified, who agrees, what does not."""
     catalog = replay.catalog
     try:
-        found = [item for subscriber in subscribers for item in subscriber.anchors()]
         replay.catch_up()
         foreign = [item for item in replay.check_anchors(found) if not catalog.covers(item.anchor)]
         if catalog.size == 0:
             nothing = RefusedError(f"{catalog.where}: expected a journal, got none: check --registry-dir")
             raise replay.lost(foreign[0]) if foreign else nothing
-        agreeing = [
-            item for item in found if item.anchor.journal_id == catalog.journal_id and not catalog.gave_up(item.anchor)
-        ]
-        findings += [Finding("derived", _foreign(item)) for item in foreign]
         elsewhere = tuple(item.where for item in foreign)
-        findings += [
-            Finding("derived", line)
-            for subscriber in subscribers
-            for line in subscriber.audit()
-            if not line.startswith(elsewhere)
-        ]
+        told = [line for subscriber in subscribers for line in subscriber.audit() if not line.startswith(elsewhere)]
     except JournalDamagedError as error:
-        catalog = _salvaged(replay)
-        findings.append(_damage(error))
+        return _salvaged(replay), [], [_damage(error, replay.journal)]
     except ModelogError as error:
-        findings.append(Finding("unreadable", str(error)))
-    notices = replay.journal.notices()
-    findings += [Finding(_kind(notice), notice.what) for notice in notices]
-    findings += [
-        Finding("notice", f"entry {position}: its time is before an earlier entry's", position, position + 1)
-        for position in catalog.backward
-    ]
-    if artifacts:
-        findings += [_artifact(problem) for problem in artifact_audit.audit(catalog, progress)]
-    headless = any(notice.extent_unknown for notice in notices)
-    report = _report(catalog, agreeing, findings, headless=headless)
-    return replace(report, artifacts=len(catalog.published)) if artifacts else report
+        return catalog, [], [Finding("unreadable", str(error))]
+    agreeing = [item for item in found if item.anchor.size and _is_of(item.anchor, catalog)]
+    derived = [*map(_foreign, foreign), *told]
+    return catalog, agreeing, [Finding("derived", line) for line in derived if line not in unread]
 
 
 def _salvaged(replay: Replay) -> Catalog:
@@ -162,25 +176,63 @@ def _salvaged(replay: Replay) -> Catalog:
     return catalog
 
 
-def _damage(error: JournalDamagedError) -> Finding:
+def _damage(error: JournalDamagedError, journal: Journal) -> Finding:
+    """Say where the damage is, also where whoever found it knew only the entry, or only the byte."""
     what = str(error)
     if what.endswith(": run verify"):
         what = what.removesuffix("run verify") + MEND_LINES
-    line = None if error.position is None else error.position + 1
-    return Finding(
-        "damage", what, error.position, line, error.offset_bytes, error.size_bytes, error.expected, error.actual
-    )
+    position, offset, size = error.position, error.offset_bytes, error.size_bytes
+    if position is None and offset is not None:
+        first = offset
+        position, _, _ = _place(journal, lambda _, end: end > first)
+    elif position is not None and offset is None:
+        _, offset, size = _place(journal, lambda count, _: count == position)
+    line = None if position is None else position + 1
+    return Finding("damage", what, position, line, offset, size, error.expected, error.actual)
+
+
+def _place(journal: Journal, here: Callable[[int, int], bool]) -> tuple[int, int, int | None]:
+    """Return entry, offset and size of the first entry for which *here* (its position, its end) holds; or the end."""
+    position = offset = 0
+    with suppress(ModelogError):
+        for entry in journal.salvage():
+            if here(position, offset + len(entry) + 1):
+                return position, offset, len(entry)
+            position, offset = position + 1, offset + len(entry) + 1
+    return position, offset, None
 
 
 def _artifact(problem: ArtifactProblem) -> Finding:
     return Finding(
-        "artifact",
+        "unreadable" if problem.problem == "unreadable" else "artifact",
         f"{problem.problem}: {problem.what}",
         problem.position,
         problem.position + 1,
         expected=problem.expected,
         actual=problem.actual,
     )
+
+
+def _backward(catalog: Catalog) -> list[Finding]:
+    """Say where the time goes backwards: once, because one event of a wrong clock may precede thousands."""
+    if not catalog.backward:
+        return []
+    first, more = catalog.backward[0], len(catalog.backward) - 1
+    also = f"; {more} later ones, too" if more else ""
+    return [Finding("notice", f"entry {first}: its time is before an earlier entry's{also}", first, first + 1)]
+
+
+def _set_aside(event: Event) -> list[str]:
+    """Say who set which anchor aside, and why."""
+    who = f"entry {event.position}, {event.time:%Y-%m-%d %H:%M:%S} UTC, {event.actor}"
+    if isinstance(event.data, JournalRewound):
+        given_up = [f"the {item.size} entries that {item.where} remembered" for item in event.data.remembered]
+        return [f"{who}: gave up {item}: {event.data.reason}" for item in given_up or ["what nobody remembered"]]
+    assert isinstance(event.data, ModelPublished | ModelRolledBack), "only these take over"
+    anchor = event.data.took_over
+    assert anchor is not None, "only these are in `set_aside`"
+    why = f": {event.data.reason}" if event.data.reason else ""
+    return [f"{who}: took over a runtime that had followed journal {anchor.journal_id} for {anchor.size} entries{why}"]
 
 
 def _foreign(item: FoundAnchor) -> str:
@@ -190,28 +242,34 @@ def _foreign(item: FoundAnchor) -> str:
     )
 
 
+def _is_of(anchor: Anchor, catalog: Catalog) -> bool:
+    return anchor.journal_id == catalog.journal_id and not catalog.gave_up(anchor)
+
+
 def _kind(notice: Notice) -> Literal["damage", "unreadable", "notice"]:
     if notice.extent_unknown:
         return "unreadable"
     return "damage" if notice.blocks_writing else "notice"
 
 
-def _report(catalog: Catalog, agreeing: list[FoundAnchor], findings: list[Finding], *, headless: bool) -> Report:
+def _verdict(findings: list[Finding]) -> Verdict:
     kinds = {finding.kind for finding in findings}
-    history: Verdict = "damaged" if "damage" in kinds else "cannot tell" if "unreadable" in kinds else "intact"
-    verdict: Verdict = "damaged" if "artifact" in kinds else history
+    return "damaged" if kinds & {"damage", "artifact"} else "cannot tell" if "unreadable" in kinds else "intact"
+
+
+def _outside(catalog: Catalog, agreeing: list[FoundAnchor]) -> list[FoundAnchor]:
+    """Return the anchors in other directories than the journal's."""
     beside = os.path.dirname(os.path.realpath(catalog.where))
-    outside = [item for item in agreeing if os.path.dirname(os.path.realpath(item.where)) != beside]
-    level: Level = "L2" if outside else "L1"
-    if history != "intact":
-        level = "L0" if headless and catalog.size else "none"
-    return Report(
-        verdict,
-        level,
-        _REACH[level],
-        catalog.journal_id,
-        catalog.size,
-        catalog.hash,
-        [item.where for item in agreeing],
-        findings,
-    )
+    return [item for item in agreeing if os.path.dirname(os.path.realpath(item.where)) != beside]
+
+
+def _level(catalog: Catalog, agreeing: list[FoundAnchor], history: Verdict, *, headless: bool) -> Level:
+    if history == "intact":
+        return "L2" if _outside(catalog, agreeing) else "L1"
+    return "L0" if headless and catalog.size else "none"
+
+
+def _part(catalog: Catalog, agreeing: list[FoundAnchor]) -> str:
+    """Say how much of the journal the files in other directories confirm, where that is not all of it."""
+    confirmed = max((item.anchor.size for item in _outside(catalog, agreeing)), default=0)
+    return "" if confirmed >= catalog.size else f", which confirms the first {confirmed} of {catalog.size} entries"

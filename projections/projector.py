@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Protocol
+
+from msgspec import Struct
 
 from eventlog.catalog import Catalog
 from eventlog.errors import ModelogError, RefusedError, reason_of
 from eventlog.journal import Anchor, FoundAnchor
 from eventlog.replay import Replay
+
+ON_ITS_WAY_SECONDS = 1.0
+"""How long after an event a derived file may lag before it counts as behind."""
+
+_PAUSE_SECONDS = 0.01
+
+
+class Stored(Struct, frozen=True):
+    """
+    What one reading of a derived file found.
+
+    Attributes:
+        anchor: how far the file has got, or None where it says nothing.
+
+        agrees: whether the file is what a catalog gives.
+    """
+
+    anchor: Anchor | None
+    agrees: Callable[[Catalog], bool]
 
 
 class Projection(Protocol):
@@ -24,8 +46,13 @@ class Projection(Protocol):
         """Whether the file can only belong to the journal beside it."""
         ...
 
-    def applied(self) -> Anchor | None:
-        """Return how far the file has got, or None where it says nothing. Raises RefusedError. Reads only."""
+    @property
+    def forget(self) -> str:
+        """What a person does to the file so that it says nothing of a journal any more; it is then rebuilt."""
+        ...
+
+    def stored(self) -> Stored:
+        """Read the file once. Raises RefusedError."""
         ...
 
     def write(self, catalog: Catalog, *, rebuild: bool) -> None:
@@ -35,10 +62,6 @@ class Projection(Protocol):
         Raises:
             ModelogError, OSError: could not; the file is as it was.
         """
-        ...
-
-    def agrees(self, catalog: Catalog) -> bool:
-        """Say whether the file is what *catalog* gives. Raises RefusedError. Reads only."""
         ...
 
 
@@ -60,14 +83,20 @@ class Projector:
         self._replay = replay
         self._projections = projections
 
-    def anchors(self) -> list[FoundAnchor]:
+    def anchors(self, unreadable: Callable[[ModelogError], object] | None = None) -> list[FoundAnchor]:
         """Return what the projections say of the journal."""
-        pairs = [(projection, projection.applied()) for projection in self._projections]
-        return [
-            FoundAnchor(projection.where, anchor, projection.binding)
-            for projection, anchor in pairs
-            if anchor is not None
-        ]
+        found = []
+        for projection in self._projections:
+            try:
+                anchor = projection.stored().anchor
+            except RefusedError as error:
+                if unreadable is None:
+                    raise
+                unreadable(error)
+                continue
+            if anchor is not None:
+                found.append(FoundAnchor(projection.where, anchor, projection.binding, projection.forget))
+        return found
 
     def catch_up(self, *, rebuild: bool = False) -> None:
         """Write every projection, also after one could not be written; then raise what went wrong."""
@@ -85,15 +114,41 @@ class Projector:
             raise RefusedError("; ".join(failures))
 
     def audit(self) -> list[str]:
-        """Return how the projections differ from the catalog as it is folded so far."""
+        """Return how the projections differ from the journal as it is folded so far, or from what it has become."""
         if self._replay.catalog.size == 0:
             return []
-        return [self._difference(item) for item in self._projections if not item.agrees(self._replay.catalog)]
+        found = []
+        for projection in self._projections:
+            try:
+                found.append(self._difference(projection))
+            except RefusedError as error:
+                found.append(str(error))
+        return [line for line in found if line is not None]
 
-    def _difference(self, projection: Projection) -> str:
-        size, applied = self._replay.catalog.size, projection.applied()
-        if applied is None:
-            return f"{projection.where}: missing, or has nothing of the journal: run rebuild"
-        if applied.size != size:
-            return f"{projection.where}: expected {size} entries applied, got {applied.size}: run rebuild"
-        return f"{projection.where}: differs from what the journal says: run rebuild"
+    def _difference(self, projection: Projection) -> str | None:
+        """Compare one reading of a file with the fold of just as many entries; give one that is on its way a moment."""
+        while True:
+            stored, catalog = projection.stored(), self._replay.catalog
+            anchor = stored.anchor
+            ours = anchor is not None and anchor.journal_id == catalog.journal_id
+            if anchor is not None and ours and anchor.size > catalog.size:
+                catalog = self._replay.catch_up(anchor.size)
+            if stored.agrees(catalog):
+                return None
+            behind = anchor is None or (ours and anchor.size < catalog.size)
+            if not (behind and _is_young(catalog)):
+                return _words(projection.where, anchor, catalog)
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _is_young(catalog: Catalog) -> bool:
+    """Say whether whoever wrote the newest entry may still be busy with the derived files."""
+    return catalog.latest_time is not None and 0 <= time.time() - catalog.latest_time.timestamp() < ON_ITS_WAY_SECONDS
+
+
+def _words(where: str, anchor: Anchor | None, catalog: Catalog) -> str:
+    if anchor is None:
+        return f"{where}: missing, or has nothing of the journal: run rebuild"
+    if anchor.size != catalog.size:
+        return f"{where}: expected {catalog.size} entries applied, got {anchor.size}: run rebuild"
+    return f"{where}: differs from what the journal says: run rebuild"

@@ -21,7 +21,7 @@ from eventlog import durable, locking
 from eventlog.catalog import Catalog
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
-from projections.projector import is_due
+from projections.projector import Stored, is_due
 
 NAME = "registry.json"
 BYTES_MAX = 1 << 30
@@ -51,15 +51,19 @@ class RegistryJson:
     """
 
     binding = True
+    forget = "move it away"
 
     def __init__(self, directory: str, *, lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS) -> None:
         self.where = os.path.join(directory, NAME)
         self._directory = directory
         self._lock_timeout_seconds = lock_timeout_seconds
 
-    def applied(self) -> Anchor | None:
-        """Return how far the file has got, or None where it is missing or cannot be understood."""
+    def stored(self) -> Stored:
+        """Read the file; it has no anchor where it is missing or cannot be understood."""
         data = self._read()
+        return Stored(self._anchor(data), lambda catalog: data == render(catalog))
+
+    def _anchor(self, data: bytes | None) -> Anchor | None:
         if data is None:
             return None
         try:
@@ -72,14 +76,10 @@ class RegistryJson:
     def write(self, catalog: Catalog, *, rebuild: bool) -> None:
         """Bring the file up to *catalog*, never back behind what it holds."""
         with locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds):
-            if is_due(self.applied(), catalog, rebuild=rebuild):
+            if is_due(self._anchor(self._read()), catalog, rebuild=rebuild):
                 durable.replace_file(self.where, render(catalog))
             else:
                 durable.sync_directory(self._directory)  # whoever wrote it may have died before it did
-
-    def agrees(self, catalog: Catalog) -> bool:
-        """Say whether the file's bytes are those of *catalog*."""
-        return self._read() == render(catalog)
 
     def _read(self) -> bytes | None:
         with durable.refusing(self.where):

@@ -9,7 +9,7 @@ from eventlog import durable
 from eventlog.catalog import ACTIVE, Catalog
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
-from projections.projector import is_due
+from projections.projector import Stored, is_due
 from projections.runtime_state import RuntimeStateManager
 
 
@@ -29,20 +29,17 @@ class RuntimeCheckpointProjection:
     """The projection into a runtime checkpoint; see `projections.projector.Projection`."""
 
     binding = False
+    forget = "take metadata.active_model out of it"
 
     def __init__(self, manager: RuntimeStateManager) -> None:
         self._manager = manager
         self.where = str(manager.path)
 
-    def applied(self) -> Anchor | None:
-        """Return how far the active model in the file has got; None where the runtime wrote it itself, or nobody."""
+    def stored(self) -> Stored:
+        """Read the file; it has no anchor where the runtime wrote the active model itself, or nobody did."""
         with durable.refusing(self.where):
             value = self._manager.active_model()
-        try:
-            journal = None if value is None else msgspec.json.decode(value, type=_ActiveModel).journal
-        except (msgspec.MsgspecError, ValueError):
-            return None
-        return None if journal is None else Anchor(journal.id, journal.size, journal.hash)
+        return Stored(_anchor(value), lambda catalog: _is(value, render(catalog)))
 
     def write(self, catalog: Catalog, *, rebuild: bool) -> None:
         """
@@ -55,7 +52,7 @@ class RuntimeCheckpointProjection:
         if value is None:
             return
         with self._manager.locked():
-            anchor = self.applied()
+            anchor = self.stored().anchor
             if anchor is not None and anchor.journal_id != catalog.journal_id:
                 if not catalog.covers(anchor):
                     raise RefusedError(
@@ -66,15 +63,6 @@ class RuntimeCheckpointProjection:
                 durable.sync_directory(str(self._manager.root))  # whoever wrote it may have died before it did
                 return
             self._manager.put_active_model(value)
-
-    def agrees(self, catalog: Catalog) -> bool:
-        """Say whether the active model is the value that *catalog* gives; the white space is the runtime's affair."""
-        wanted = render(catalog)
-        with durable.refusing(self.where):
-            value = self._manager.active_model()
-        if wanted is None:
-            return True
-        return value is not None and msgspec.json.decode(value) == msgspec.json.decode(wanted)
 
 
 def render(catalog: Catalog) -> bytes | None:
@@ -89,3 +77,18 @@ def render(catalog: Catalog) -> bytes | None:
             "journal": {"id": anchor.journal_id, "size": anchor.size, "hash": anchor.hash},
         }
     )
+
+
+def _anchor(value: msgspec.Raw | None) -> Anchor | None:
+    try:
+        journal = None if value is None else msgspec.json.decode(value, type=_ActiveModel).journal
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    return None if journal is None else Anchor(journal.id, journal.size, journal.hash)
+
+
+def _is(value: msgspec.Raw | None, wanted: bytes | None) -> bool:
+    """Say whether the active model is the one that is wanted; the white space is the runtime's affair."""
+    if wanted is None:
+        return True
+    return value is not None and msgspec.json.decode(value) == msgspec.json.decode(wanted)

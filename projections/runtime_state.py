@@ -73,7 +73,7 @@ class RuntimeStateManager:
     ) -> None:
         self.root = Path(durable.checked_path(root, "runtime directory"))
         self.path = self.root / NAME
-        self._lock_timeout_seconds = lock_timeout_seconds
+        self._lock_timeout_seconds = locking.checked_timeout(lock_timeout_seconds)
         self._now = now
 
     def record_checkpoint(

@@ -16,12 +16,19 @@ Exit statuses, all of them:
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__" and not (
+    sys.flags.safe_path or sys.path[0] == os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+):
+    del sys.path[0]  # the working directory: what happens to lie about there must not be imported
+
 from scripts import interrupts
 
 if __name__ == "__main__":
     interrupts.let_kill()  # also while the rest is imported
 
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 from logging import getLogger

@@ -174,7 +174,7 @@ def paired_state_dir(registry_dir: str, state_dir: str | None) -> str | None:
     if state_dir is not None:
         return state_dir
     with durable.refusing("working directory"):
-        return STATE_DIR if os.path.abspath(registry_dir) == os.path.abspath(REGISTRY_DIR) else None
+        return STATE_DIR if os.path.realpath(registry_dir) == os.path.realpath(REGISTRY_DIR) else None
 
 
 def open_for_reading(registry_dir: str, state_dir: str | None) -> ModelRegistry:

@@ -13,7 +13,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 
 import click
 import msgspec
@@ -22,41 +22,53 @@ from eventlog.catalog import ACTIVE, Activation, Catalog, ModelMetadata
 from eventlog.errors import ProjectionLagError, reason_of
 from eventlog.events import ModelPublished
 
+_INVISIBLE = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+    + "".join(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
+)
+"""Leaves no ink though Python calls it printable: Default_Ignorable_Code_Point of Unicode 15.1, and blank Braille."""
+
 _log = logging.getLogger("modelog")
 
 
 def escape(text: str) -> str:
-    """Return *text* with every character that is not printable spelled out."""
-    if text.isprintable():
+    """Return *text* with every character that is not printable, or cannot be seen, spelled out."""
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(char if char.isprintable() else _spelled(char) for char in text)
+    return "".join(char if _is_visible(char) else _spelled(char) for char in text)
+
+
+def _is_visible(char: str) -> bool:
+    return char.isprintable() and char not in _INVISIBLE
 
 
 def _spelled(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # a byte of a path that is not UTF-8 (PEP 383)
+        return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("ascii", "backslashreplace").decode() if char > "\x7f" else f"\\x{ord(char):02x}"
 
 
 def print_json(value: Any) -> None:
     """Print *value* as JSON: indented on a terminal, on one line elsewhere."""
     text = msgspec.json.encode(value).decode()
-    ascii_only = not _can_encode(text)
-    if ascii_only or not text.isprintable():
+    ascii_only = not _can_encode(text, getattr(sys.stdout, "encoding", None) or "utf-8")
+    if ascii_only or not text.isascii() or not text.isprintable():
         text = "".join(char if _plain(char, ascii_only) else _json_escape(char) for char in text)
     if sys.stdout.isatty():
         text = msgspec.json.format(text, indent=2)
     click.echo(text)
 
 
-def _can_encode(text: str) -> bool:
+def _can_encode(text: str, encoding: str = "utf-8") -> bool:
     try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        text.encode(encoding)
     except UnicodeEncodeError:
         return False
     return True
 
 
 def _plain(char: str, ascii_only: bool) -> bool:
-    return char.isprintable() and (not ascii_only or char < "\x7f")
+    return _is_visible(char) and (not ascii_only or char < "\x7f")
 
 
 def _json_escape(char: str) -> str:
@@ -204,16 +216,41 @@ def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
     print_fields([(name, _words(value)) for name, value in fields.items()])
 
 
-def print_report(report: Any, fields: Sequence[tuple[str, str]], output_format: str) -> None:
-    """Print a report as JSON or in words; who reads no further still gets the exit status that it leads to."""
+def print_report(
+    report: Any, fields: Sequence[tuple[str, str]], output_format: str, *, done: bool = False
+) -> Literal[0, 2]:
+    """
+    Print a report as JSON or in words; return 0, or 2 where it could not be written.
+
+    What the report says decides the exit status first. Who reads no further has read enough. Where something was
+    *done*, an output that cannot be written must not look like a refusal: it is reported, and 0.
+    """
     try:
         if output_format == "json":
-            print_json(msgspec.to_builtins(report))
+            print_json(_as_utf8(msgspec.to_builtins(report)))
         else:
             print_fields(fields)
         flush()
     except BrokenPipeError:
         abandon_streams()
+    except OSError as error:
+        abandon_streams()
+        if not done:
+            _log.error("stdout: %s", reason_of(error))
+            return 2
+        _log.warning("it is done, but stdout cannot be written: %s", reason_of(error))
+    return 0
+
+
+def _as_utf8(value: Any) -> Any:
+    """Return JSON values with every byte of a path that is not UTF-8 spelled out."""
+    if isinstance(value, dict):
+        return {key: _as_utf8(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return list(map(_as_utf8, value))
+    if isinstance(value, str) and not _can_encode(value):
+        return "".join(char if _can_encode(char) else _spelled(char) for char in value)
+    return value
 
 
 def _activation(what: str, activation: Activation | None) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class JsonlJournal:
         self.where = os.path.join(directory, JOURNAL)
         self._directory = directory
         self._head_path = os.path.join(directory, HEAD)
-        self._lock_timeout_seconds = min(lock_timeout_seconds, locking.LOCK_TIMEOUT_SECONDS_MAX)
+        self._lock_timeout_seconds = locking.checked_timeout(lock_timeout_seconds)
         self._reader = JsonlReader(self.where, self._head_path)
         self._quarantine = Quarantine(directory)
         self._threads = threading.RLock()

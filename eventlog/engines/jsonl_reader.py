@@ -67,8 +67,8 @@ class JsonlReader:
                     f"got {mark.size} up to {mark.hash}: run verify",
                     position=min(mark.size, head.size),
                     offset_bytes=mark.offset_bytes,
-                    expected=f"hash {head.hash}",
-                    actual=f"hash {mark.hash}",
+                    expected=head.hash,
+                    actual=mark.hash,
                 )
 
     def salvage(self) -> Iterator[bytes]:

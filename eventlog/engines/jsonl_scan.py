@@ -109,9 +109,7 @@ def _verified(where: str, lines: list[bytes], mark: Mark) -> Mark:
     except chain.ChainError as error:
         good = lines[: error.index]
         mark = Mark(mark.size + len(good), mark.offset_bytes + _bytes_of(good))
-        raise _damaged(
-            where, mark, f"{len(lines[error.index])} bytes: {error}", len(lines[error.index]), error
-        ) from error
+        raise _damaged(where, mark, str(error), len(lines[error.index]), error) from error
     return Mark(mark.size + len(lines), mark.offset_bytes + _bytes_of(lines), newest)
 
 
@@ -122,8 +120,10 @@ def _bytes_of(lines: list[bytes]) -> int:
 def _damaged(
     where: str, mark: Mark, what: str, size_bytes: int | None = None, error: chain.ChainError | None = None
 ) -> JournalDamagedError:
+    offset = mark.offset_bytes
+    extent = f"from byte {offset} on" if size_bytes is None else f"bytes {offset} to {offset + size_bytes}"
     return JournalDamagedError(
-        f"{where}: damaged entry {mark.size} at offset {mark.offset_bytes}, {what}: run verify",
+        f"{where}: damaged entry {mark.size} (line {mark.size + 1}, {extent}): {what}: run verify",
         position=mark.size,
         offset_bytes=mark.offset_bytes,
         size_bytes=size_bytes,

@@ -12,7 +12,7 @@ from scripts import options, output
 @click.argument("destination", metavar="DEST")
 @options.shown
 @options.common
-def command(destination: str, output_format: str, registry_dir: str, state_dir: str | None) -> None:
+def command(destination: str, output_format: str, registry_dir: str, state_dir: str | None) -> int:
     """
     Copy the acknowledged history into the new directory DEST, also while others publish.
 
@@ -26,4 +26,4 @@ def command(destination: str, output_format: str, registry_dir: str, state_dir: 
         ("bytes", str(report.size_bytes)),
         ("hash", report.hash),
     ]
-    output.print_report(report, fields, output_format)
+    return output.print_report(report, fields, output_format, done=True)

@@ -20,9 +20,9 @@ def command(output_format: str, registry_dir: str, state_dir: str | None) -> int
     """Look at the history, permissions, disks, clock, lock and packages; each finding comes with its remedy."""
     runtime = options.paired_state_dir(registry_dir, state_dir)
     found = examine_registry(registry_dir, runtime, packages=PACKAGES, settings=options.SETTINGS)
-    output.print_report(found, _fields(found), output_format)
+    told = output.print_report(found, _fields(found), output_format)
     if found.clean:
-        return 0
+        return told
     about = {symptom.about for symptom in found.symptoms}
     return STATUS_BY_VERDICT[found.verification.verdict] or (
         STATUS_DERIVED if about == {"derived files"} else STATUS_FOUND

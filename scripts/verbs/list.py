@@ -32,7 +32,7 @@ def command(verified_prefix: bool, output_format: str, registry_dir: str, state_
     try:
         _print(catalog, output_format, registry_dir)
         output.flush()
-    except BrokenPipeError:
+    except OSError:
         if problem is None:
             raise
         output.abandon_streams()

@@ -37,7 +37,7 @@ def command(
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
-) -> None:
+) -> int:
     """
     Mend a damaged journal, as far as that can be proven; `verify` says which repair it needs.
 
@@ -68,9 +68,10 @@ def command(
         lock_timeout_seconds=lock_timeout,
         point_of_no_return=options.hold_interrupts(),
     )
-    output.print_report(report, _fields(report), output_format)
+    told = output.print_report(report, _fields(report), output_format, done=report.done)
     if not report.done:
         _log.info("%s: nothing was changed", "dry run" if report.steps else "nothing to repair")
+    return told
 
 
 def _fields(report: RepairReport) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ _log = getLogger("modelog")
 @options.common
 def command(
     source: str, dry_run: bool, lock_timeout: float, output_format: str, registry_dir: str, state_dir: str | None
-) -> None:
+) -> int:
     """
     Bring an empty registry, or one that SRC continues, up to SRC; never over newer or other history.
 
@@ -41,8 +41,9 @@ def command(
         ("entries", str(report.size)),
         ("hash", report.hash),
     ]
-    output.print_report(report, fields, output_format)
+    told = output.print_report(report, fields, output_format, done=report.done)
     if dry_run:
         _log.info("dry run: nothing was changed")
     elif report.size == report.size_before:
         _log.info("%s has nothing that is not in %s already", source, registry_dir)
+    return told

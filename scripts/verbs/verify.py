@@ -21,9 +21,9 @@ def command(artifacts: bool, output_format: str, registry_dir: str, state_dir: s
     with progress.hashing() as hashing:
         runtime = options.paired_state_dir(registry_dir, state_dir)
         report = verify_registry(registry_dir, runtime, artifacts=artifacts, progress=hashing)
-    output.print_report(report, fields_of(report), output_format)
+    told = output.print_report(report, fields_of(report), output_format)
     behind = any(finding.kind == "derived" for finding in report.findings)
-    return STATUS_BY_VERDICT[report.verdict] or (STATUS_DERIVED if behind else 0)
+    return STATUS_BY_VERDICT[report.verdict] or (STATUS_DERIVED if behind else told)
 
 
 def fields_of(report: Report) -> list[tuple[str, str]]:
@@ -36,6 +36,7 @@ def fields_of(report: Report) -> list[tuple[str, str]]:
         ("hash", report.hash),
     ]
     fields += [("agrees", where) for where in report.anchors]
+    fields += [("set aside", line) for line in report.set_aside]
     if report.artifacts is not None:
         fields.append(("artifacts", f"{report.artifacts} compared"))
     fields += [(finding.kind, finding.what) for finding in report.findings]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+import shlex
+import sys
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -92,7 +92,7 @@ def test_anybody_may_write(place: Place, name: str) -> None:
     found = examine(place)
 
     assert about(found) == [("risk", "permissions")]
-    assert found.symptoms[0].remedy == f"chmod o-w {path}"
+    assert found.symptoms[0].remedy == f"chmod o-w {shlex.quote(str(path))}"
 
 
 def test_not_ours_to_write(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_clock_that_went_back(place: Place) -> None:
 def test_lock_that_is_kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody who keeps the lock is named, with the command."""
     fill(place, 3)
-    monkeypatch.setattr(doctor, "LOCK_HELD_SECONDS_MAX", 0.05)
+    monkeypatch.setattr(doctor, "STEADY_SECONDS", 0.05)
     with place.journal.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         found = examine(place)
@@ -167,9 +167,81 @@ def test_lock_that_is_kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "python" in found.symptoms[0].what
 
 
-def test_leftovers(place: Place) -> None:
+def test_lock_on_a_directory(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Derived files are guarded by locks of their directories; one that is kept is found, too."""
+    fill(place, 3)
+    monkeypatch.setattr(doctor, "STEADY_SECONDS", 0.05)
+    held = os.open(place.state_dir, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    found = examine(place)
+    os.close(held)
+
+    assert about(found) == [("problem", "lock")]
+    assert str(place.state_dir) in found.symptoms[0].what
+
+
+def test_quarantine_that_cannot_be_used(place: Place) -> None:
+    """A recovery needs it, and would only then find out."""
+    fill(place, 3)
+    place.quarantine.touch()
+
+    assert about(examine(place)) == [("problem", "permissions")]
+
+
+def test_journal_that_can_only_be_appended_to(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attribute `a` of chattr keeps every writer out; the remedy takes it away, whatever the path looks like."""
+    fill(place, 3)
+    monkeypatch.setattr(surroundings.fcntl, "ioctl", _attributes)
+
+    (symptom,) = examine(place).symptoms
+
+    assert symptom.remedy == f"chattr -a {shlex.quote(str(place.journal))}"
+
+
+def _attributes(descriptor: int, _request: int, _data: bytes) -> bytes:
+    append_only = os.readlink(f"/proc/self/fd/{descriptor}").endswith("journal.jsonl")
+    return (0x20 if append_only else 0).to_bytes(8, sys.byteorder)
+
+
+def test_link_in_the_place_of_the_journal(place: Place) -> None:
+    """The remedy keeps the events: nothing is moved away that holds them."""
+    fill(place, 3)
+    place.journal.rename(place.root / "elsewhere")
+    place.journal.symlink_to(place.root / "elsewhere")
+
+    remedies = [symptom.remedy for symptom in examine(place).symptoms if symptom.about == "permissions"]
+
+    assert remedies == ["put the file that it leads to in its place"]
+
+
+def test_no_remedy_is_to_look_again(place: Place) -> None:
+    """Whatever is wrong with the history, the remedy is not the audit that was just made."""
+    fill(place, 3)
+    kept = place.files()
+    for damage in (place.head.unlink, place.journal.unlink, place.registry_json.unlink):
+        damage()
+        assert not [symptom for symptom in examine(place).symptoms if symptom.remedy == "run verify"]
+        place.put(kept)
+
+
+def test_file_that_is_just_being_written(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A temporary file that comes and goes is somebody at work."""
+    fill(place, 3)
+    temporary = place.registry_dir / ".registry.json.new"
+    temporary.touch()
+    monkeypatch.setattr(doctor.time, "sleep", lambda _seconds: temporary.unlink(missing_ok=True))
+
+    found = doctor.examine(
+        str(place.registry_dir), str(place.state_json), verify_registry(place.registry_dir, place.state_dir)
+    )
+
+    assert found.clean
+
+
+def test_leftovers(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an interrupted command left is named; the next one deals with it."""
     fill(place, 3)
+    monkeypatch.setattr(doctor, "STEADY_SECONDS", 0.05)
     (place.registry_dir / ".registry.json.new").touch()
     (place.state_dir / ".state.json.new").touch()
 
@@ -210,66 +282,6 @@ def test_wired(place: Place) -> None:
 
     assert found.looked_at == LOOKED_AT
     assert found.verification.verdict == "intact"
-
-
-# What it rests on
-
-
-TABLE = r"""22 1 0:20 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
-30 22 0:30 / /srv/a\040b rw,relatime - nfs4 server:/x rw
-31 22 0:31 / /srv ro,relatime - xfs /dev/sdb1 rw
-32 22 0:32 / /data rw,relatime - btrfs /dev/sdc1 ro,space_cache
-33 30 0:33 / /srv/a\040b rw - tmpfs tmpfs rw
-"""
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/", Mount("/", "ext4", False)),
-        ("/no/such/place", Mount("/", "ext4", False)),
-        ("/srv", Mount("/srv", "xfs", True)),
-        ("/srv/a b", Mount("/srv/a b", "tmpfs", False)),
-        ("/data", Mount("/data", "btrfs", True)),
-        ("/srvx", Mount("/", "ext4", False)),
-    ],
-)
-def test_mounts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, expected: Mount, real_mount_of: Callable[..., Any]
-) -> None:
-    """The longest mount point above a path counts, and the last of several on one place."""
-    table = tmp_path / "mountinfo"
-    table.write_text(TABLE)
-    monkeypatch.setattr(surroundings, "existing", lambda name: name)
-
-    assert real_mount_of(path, table=str(table)) == expected
-
-
-_MOUNT_OF = surroundings.mount_of
-
-
-@pytest.fixture
-def real_mount_of() -> Callable[..., Any]:
-    return _MOUNT_OF
-
-
-def test_mounts_that_nobody_tells(tmp_path: Path, real_mount_of: Callable[..., Any]) -> None:
-    """Where there is no table, or none that makes sense, nothing is said."""
-    (tmp_path / "odd").write_text("this is - no table\n")
-
-    assert real_mount_of("/", table=str(tmp_path / "none")) is None
-    assert real_mount_of("/", table=str(tmp_path / "odd")) is None
-
-
-def test_the_machine_itself(tmp_path: Path, real_mount_of: Callable[..., Any]) -> None:
-    """On the machine that runs this there is a mount, and a command line of ours."""
-    assert real_mount_of(str(tmp_path)) is not None
-    assert surroundings.existing(str(tmp_path / "a" / "b")) == str(tmp_path.resolve())
-    assert "python" in surroundings.command_of(str(os.getpid()))
-    assert surroundings.command_of("0") == ""
-    assert surroundings.free_names(str(tmp_path)) is None or surroundings.free_names(str(tmp_path)) > 0
-    assert surroundings.origin_of("no_such_package_anywhere") is None
-    assert datetime.now(UTC).tzinfo is UTC
 
 
 def test_remedies_of_the_history(place: Place) -> None:

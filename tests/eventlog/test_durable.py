@@ -265,3 +265,20 @@ def test_an_interrupt_just_after_a_rename_goes_through(tmp_path: Path, monkeypat
 
     with pytest.raises(KeyboardInterrupt):
         durable.replace_file(str(tmp_path / "file"), b"new")
+
+
+def test_directories_are_not_for_others_to_write_to(tmp_path: Path) -> None:
+    """Whatever the umask, none of the directories that are created can be written to by others."""
+    before = os.umask(0)
+    try:
+        durable.create_directory(str(tmp_path / "a" / "b" / "c"))
+    finally:
+        os.umask(before)
+
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")} == {0o755}
+    durable.create_directory(str(tmp_path / "a" / "b"))
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        durable.create_directory(str(tmp_path / "file"))
+    with pytest.raises(FileExistsError):
+        durable.create_directory(str(tmp_path / "file" / "below"))

@@ -243,3 +243,15 @@ def test_position_that_is_not_there(place: Place) -> None:
     assert isinstance(outcome_of(lambda: place.event(3)), RefusedError)
     assert not isinstance(place.open().catalog().published.popitem()[1].data, ModelRolledBack)
     assert datetime.now(UTC) > place.open().catalog().latest_time  # type: ignore[operator]
+
+
+def test_arguments_that_mean_nothing(place: Place) -> None:
+    """An id that is no text, a time to wait that is no number, a clock without a zone: refused, nothing created."""
+    with pytest.raises(RefusedError, match="--id"):
+        place.publish("a", request_id=5)
+    with pytest.raises(RefusedError, match="lock_timeout_seconds"):
+        place.open(lock_timeout_seconds=float("nan"))
+    with pytest.raises(TypeError, match="aware"):
+        place.publish("a", registry=place.open(now=lambda: datetime(2026, 1, 1)))
+
+    assert not place.registry_dir.exists()

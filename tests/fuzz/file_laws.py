@@ -54,7 +54,7 @@ def anchors(data: bytes) -> bool:
     files = _files = _files or _Files()
     files.put("registry.json", data)
     files.put("state.json", data)
-    found = [files.registry_json.applied(), files.runtime.applied()]
+    found = [files.registry_json.stored().anchor, files.runtime.stored().anchor]
     assert all(anchor is None or isinstance(anchor, Anchor) for anchor in found)
 
     with suppress(RuntimeStateError):

@@ -8,7 +8,8 @@ from eventlog.engines import open_journal
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor, FoundAnchor
 from eventlog.replay import Replay
-from projections.projector import Projector
+from projections import projector as projector_module
+from projections.projector import Projector, Stored
 
 
 class Recorder:
@@ -17,21 +18,21 @@ class Recorder:
     def __init__(self, where, *, anchor=None, error=None, agrees=True, binding=True):
         self.where = where
         self.binding = binding
+        self.forget = "move it away"
         self.written = []
         self._anchor = anchor
         self._error = error
         self._agrees = agrees
 
-    def applied(self):
-        return self._anchor
+    def stored(self):
+        if isinstance(self._anchor, Exception):
+            raise self._anchor
+        return Stored(self._anchor, lambda _catalog: self._agrees)
 
     def write(self, catalog, *, rebuild):
         if self._error is not None:
             raise self._error
         self.written.append((catalog.size, rebuild))
-
-    def agrees(self, catalog):
-        return self._agrees
 
 
 @pytest.fixture
@@ -100,6 +101,21 @@ def test_anchors(replay):
     assert found == [FoundAnchor("b", anchor, False)]
 
 
+def test_file_that_cannot_be_read(replay):
+    """It is raised, or told, where the caller wants to know what the others say."""
+    anchor = Anchor("id", 1, "hash")
+    projector = Projector(replay, [Recorder("a", anchor=RefusedError("a: no")), Recorder("b", anchor=anchor)])
+    told = []
+
+    with pytest.raises(RefusedError, match="a: no"):
+        projector.anchors()
+    found = projector.anchors(told.append)
+
+    assert [item.where for item in found] == ["b"]
+    assert [str(error) for error in told] == ["a: no"]
+    assert projector.audit() == ["a: no"]
+
+
 def test_audit(replay):
     """One line for each that differs: it has nothing, is behind, or is wrong."""
     now = replay.catalog.anchor()
@@ -118,3 +134,40 @@ def test_audit(replay):
 
     assert [line.split(":")[0] for line in lines] == ["empty", "late", "wrong"]
     assert "expected 2 entries applied, got 1" in lines[1]
+
+
+class Moving(Recorder):
+    """A derived file that writers are busy with: each reading finds what the next of *readings* says."""
+
+    def __init__(self, where, readings):
+        super().__init__(where)
+        self.readings = readings
+
+    def stored(self):
+        anchor = self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
+        return Stored(anchor, lambda catalog: catalog.anchor() == anchor)
+
+
+def test_writers_that_go_on_are_no_difference(place, replay):
+    """A file that is ahead is compared with the fold of just as many entries, one that is behind is given a moment."""
+    old = replay.catalog.anchor()
+    place.publish("more")
+    place.publish("later")
+    newest = Replay(open_journal(f"file:{place.models}"))
+    between = newest.catch_up(3).anchor()
+    latest = newest.catch_up().anchor()
+
+    assert (old.size, between.size, latest.size) == (2, 3, 4)
+    assert Projector(replay, [Moving("ahead", [between])]).audit() == []
+    assert replay.catalog.anchor() == between
+    assert Projector(replay, [Moving("late", [old, None, latest])]).audit() == []
+
+
+def test_file_that_stays_behind(replay, monkeypatch):
+    """After a moment it counts as behind; where the newest event is old, at once."""
+    behind = Anchor(replay.catalog.journal_id, 1, "hash")
+    monkeypatch.setattr(projector_module, "ON_ITS_WAY_SECONDS", 0.05)
+
+    lines = Projector(replay, [Recorder("late", anchor=behind, agrees=False)]).audit()
+
+    assert [line.split(":")[0] for line in lines] == ["late"]

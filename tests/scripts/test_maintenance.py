@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+from hashlib import sha256
 
 import pytest
 
@@ -216,5 +218,58 @@ def test_verify_names_line_and_bytes(desk, broken):
     start = broken.index(b"\n") + 1
     assert (finding["kind"], finding["position"], finding["line"]) == ("damage", 1, 2)
     assert (finding["offset_bytes"], finding["size_bytes"]) == (start, broken.index(b"\n", start) - start)
-    assert finding["expected"].startswith("hash ")
-    assert finding["actual"]
+    line = desk.journal.read_bytes().split(b"\n")[1]
+    assert finding["expected"] == line[-66:-2].decode(), "what was recorded"
+    assert finding["actual"] == sha256(line[:-75]).hexdigest(), "what is there now"
+    words = desk.run("verify").out
+    assert f"line 2, bytes {start} to {start + finding['size_bytes']}" in words
+    assert f"expected hash {finding['expected']}, got {finding['actual']}" in words
+
+
+@pytest.mark.parametrize("form", ["json", "table"])
+def test_directory_whose_name_is_not_utf8(desk, form, monkeypatch):
+    """Every tool works there; its name is shown with the odd bytes spelled out."""
+    root = desk.root / os.fsdecode(b"v\xe9")
+    root.mkdir()
+    monkeypatch.chdir(root)
+    words = ("--registry-dir", str(root / "m"), "--state-dir", str(root / "s"), "--output", form)
+    assert desk.call("publish", "--artifact", desk.artifact(), "--backend", "b", *words[:4]).status == 0
+
+    results = [desk.call("backup", str(root / "copy"), *words), desk.call("verify", *words)]
+    results += [desk.call("doctor", *words)]
+    shutil.rmtree(root / "m")
+    results += [desk.call("restore", str(root / "copy"), *words)]
+    (root / "m" / "journal.head").unlink()
+    results += [desk.call("verify", *words), desk.call("repair", "--rebuild-head", *words)]
+
+    assert [result.status for result in results if "/dev/shm" not in result.out][-3:] == [0, 2, 0]
+    assert {result.status for result in results} <= {0, 2}
+    assert all("Traceback" not in result.err for result in results)
+    assert "v\\xe9" in results[1].out.replace("\\\\", "\\")
+
+
+def test_what_lies_about_is_not_imported(desk):
+    """Files in the working directory that are called like our modules, or like those we need, change nothing."""
+    for name in ("eventlog/__init__.py", "scripts/progress.py", "msgspec/__init__.py", "click.py", "logging.py"):
+        path = desk.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("raise SystemExit('hidden')")
+
+    done = desk.spawn("publish", "--artifact", desk.artifact(), "--backend", "b")
+    examined = desk.spawn("doctor")
+
+    assert done.returncode == 0, done.stderr
+    assert b"hidden" not in examined.stderr
+    assert b"packages:" not in examined.stdout
+
+
+def test_module_that_hides_one_of_ours(desk):
+    """On the path of Python, though, it is imported, and the doctor says so."""
+    hiding = desk.root / "hiding"
+    (hiding / "scripts").mkdir(parents=True)
+    (hiding / "scripts" / "demo.py").touch()
+
+    done = desk.spawn("doctor", env={"PYTHONPATH": f"{hiding}:" + desk.environment()["PYTHONPATH"]})
+
+    assert b"scripts/demo.py: expected the one in" in done.stdout
+    assert done.returncode == 2

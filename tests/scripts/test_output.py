@@ -221,3 +221,9 @@ def test_c_locale_with_a_file_name_that_is_not_utf8(desk):
 
     assert (published.returncode, back.returncode) == (0, 0)
     assert json.loads(back.stdout) == json.loads(published.stdout)
+
+
+@pytest.mark.parametrize("char", ["\u3164", "\u034f", "\u2800", "\ufe0f", "\U000e0100"])
+def test_what_leaves_no_ink_is_spelled_out(char):
+    """Two names that look alike are not alike."""
+    assert output.escape(f"a{char}") == "a" + char.encode("ascii", "backslashreplace").decode()

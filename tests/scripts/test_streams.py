@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -136,3 +137,31 @@ def test_dry_run_onto_a_full_disk(desk):
 
     assert done.returncode == 2
     assert b"is recorded" not in done.stderr
+
+
+@pytest.mark.parametrize("redirect", [">&-", "> /dev/full"])
+def test_verdict_that_nobody_can_read(desk, redirect):
+    """The exit status of damage stays that of damage; of a sound registry nothing was told, so it is 2."""
+    desk.publish()
+    sound = desk.shell(f"$MODELOG verify {WORDS} {redirect}")
+    desk.journal.write_bytes(desk.journal.read_bytes().replace(b"reference", b"REFERENCE"))
+
+    statuses = [desk.shell(f"$MODELOG {verb} {WORDS} {redirect}").returncode for verb in ("verify", "doctor")]
+
+    assert (sound.returncode, statuses) == (2, [3, 3])
+    assert sound.stderr.startswith(b"error: stdout: ")
+
+
+@pytest.mark.parametrize("redirect", [">&-", "> /dev/full"])
+def test_work_that_is_done_is_no_refusal(desk, redirect):
+    """A backup, a restore and a repair whose report cannot be written are done: status 0 and a warning."""
+    desk.publish()
+    statuses = [desk.shell(f"$MODELOG backup {WORDS} copy {redirect}")]
+    shutil.rmtree(desk.models)
+    statuses.append(desk.shell(f"$MODELOG restore {WORDS} copy {redirect}"))
+    desk.head.unlink()
+    statuses.append(desk.shell(f"$MODELOG repair --rebuild-head {WORDS} {redirect}"))
+
+    assert [done.returncode for done in statuses] == [0, 0, 0]
+    assert all(b"warning: it is done, but stdout cannot be written" in done.stderr for done in statuses)
+    assert desk.run("verify").status == 0

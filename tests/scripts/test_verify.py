@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-KEYS = ["verdict", "level", "reach", "journal_id", "size", "hash", "anchors", "findings", "artifacts"]
+KEYS = ["verdict", "level", "reach", "journal_id", "size", "hash", "anchors", "set_aside", "findings", "artifacts"]
 
 
 def test_intact_and_confirmed(desk):
@@ -181,3 +183,75 @@ def test_clock_that_went_backwards(desk):
     kinds = [(finding["kind"], finding["position"]) for finding in result.json["findings"]]
     assert result.json["verdict"] == "intact"
     assert ("notice", 2) in kinds
+
+
+def _change_id(desk):
+    data = desk.registry_json.read_bytes()
+    start = data.index(b'"id":"') + 6
+    desk.registry_json.write_bytes(data[:start] + b"0123" + data[start + 4 :])
+
+
+def _change_size(desk):
+    state = json.loads(desk.state_json.read_bytes())
+    state["metadata"]["active_model"]["journal"]["size"] = 600
+    desk.state_json.write_text(json.dumps(state))
+
+
+def _change_hash(desk):
+    data = desk.registry_json.read_bytes()
+    start = data.index(b'"hash":"') + 8
+    desk.registry_json.write_bytes(data[:start] + b"0123" + data[start + 4 :])
+
+
+def _forget_active(desk):
+    state = json.loads(desk.state_json.read_bytes())
+    del state["metadata"]["active_model"]
+    desk.state_json.write_text(json.dumps(state))
+
+
+@pytest.mark.parametrize(
+    ("change", "advice", "follow"),
+    [
+        (_change_id, "if it was that file, move it away and run rebuild", lambda desk: desk.registry_json.unlink()),
+        (_change_hash, "if it was that file, move it away and run rebuild", lambda desk: desk.registry_json.unlink()),
+        (_change_size, "if it was that file, take metadata.active_model out of it and run rebuild", _forget_active),
+    ],
+)
+def test_anchor_that_is_wrong_itself(desk, change, advice, follow):
+    """Journal or witness, one of them was changed: both are named, and following the advice loses nothing."""
+    desk.publish("a")
+    desk.publish("b")
+    change(desk)
+
+    for verb in ("verify", "list", "rebuild"):
+        result = desk.run(verb)
+        assert result.status == 3
+        assert advice in result.out + result.err
+    follow(desk)
+
+    assert desk.run("rebuild").status == 0
+    assert desk.run("verify").status == 0
+    assert len(desk.run("list", "--output", "json").json) == 2
+    assert len(desk.events()) == 3
+
+
+def test_who_else_agrees(desk):
+    """Where another file agrees with the journal, that is said: it makes the first one the suspect."""
+    desk.publish("a")
+    _change_size(desk)
+
+    assert f"{desk.registry_json} agrees with the journal" in desk.run("verify").out
+
+
+def test_prefix_beside_an_unreadable_witness(desk):
+    """A derived file that cannot be read hides neither the damage nor what comes before it."""
+    for name in "abc":
+        desk.publish(name)
+    lines = desk.journal.read_bytes().split(b"\n")
+    desk.journal.write_bytes(b"\n".join([*lines[:2], lines[2].replace(b"/", b"_", 1), *lines[3:]]))
+    desk.registry_json.unlink()
+    desk.registry_json.mkdir()
+
+    result = desk.run("list", "--verified-prefix", "--output", "json")
+
+    assert (result.status, len(result.json)) == (3, 1)

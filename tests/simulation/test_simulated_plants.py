@@ -82,7 +82,7 @@ PLANTS = {
     "short write ignored": Plant(durable, "write_at", "view = view[written:]", "break"),
     "projection renamed before its sync": Plant(durable, "create_file", "os.fsync(descriptor)", "pass"),
     "projection goes back": Plant(
-        registry_json.RegistryJson, "write", "is_due(self.applied(), catalog, rebuild=rebuild)", "True"
+        registry_json.RegistryJson, "write", "is_due(self._anchor(self._read()), catalog, rebuild=rebuild)", "True"
     ),
     "runtime goes back": Plant(
         runtime_checkpoint.RuntimeCheckpointProjection, "write", "not is_due(anchor, catalog, rebuild=rebuild)", "False"
