@@ -10,7 +10,7 @@ from logging import getLogger
 
 from eventlog import codec
 from eventlog.catalog import Catalog, ModelMetadata
-from eventlog.errors import ModelogError, RefusedError
+from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
 from eventlog.events import Event
 from eventlog.journal import FoundAnchor, Journal, Subscriber
 from eventlog.replay import Replay
@@ -64,6 +64,9 @@ class RegistryQueries:
 
         For people who look at damage: what was acknowledged behind that entry is not shown, and no request is
         decided on it. The error is None where nothing is wrong.
+
+        Raises:
+            RefusedError: the journal cannot be read, or a file that alone might tell of damage.
         """
         journal = self._replay.journal
         catalog = Catalog(journal.where)
@@ -71,14 +74,16 @@ class RegistryQueries:
         unread: list[ModelogError] = []
         try:
             self._checked(self._anchors(unread.append))
-        except ModelogError as error:
+            if unread:
+                raise unread[0]
+        except JournalDamagedError as error:
             problem = error
         try:
             for entry in islice(journal.salvage(), _acknowledged_size(journal)):
                 catalog.apply(entry)
         except ModelogError as error:
             problem = problem or error
-        return catalog, problem or next(iter(unread), None)
+        return catalog, problem
 
     def read_event(self, position: int) -> Event:
         """Return the event at *position*, below the catalog's size. Raises as `list_models`."""
