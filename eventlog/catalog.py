@@ -8,7 +8,8 @@ THE fold: which models exist and which one is active after N events. Pure; nothi
 
 from __future__ import annotations
 
-from datetime import datetime
+from array import array
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -16,11 +17,27 @@ from msgspec import Struct
 
 from eventlog import artifacts, chain, codec
 from eventlog.errors import JournalDamagedError
-from eventlog.events import Event, JournalCreated, JournalRewound, ModelPublished, ModelRolledBack
+from eventlog.events import (
+    Event,
+    HistoryReviewed,
+    JournalCreated,
+    JournalRewound,
+    ModelPublished,
+    ModelRolledBack,
+)
 from eventlog.journal import Anchor
 
 ACTIVE = "active"
 """The one slot of today; several named models would be several slots."""
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def microseconds(time: datetime) -> int:
+    """Return an aware time as microseconds since 1970, exactly; UTC has no leap seconds here."""
+    return (time - _EPOCH) // _MICROSECOND
 
 
 class ModelMetadata(Struct, frozen=True):
@@ -95,7 +112,11 @@ class Catalog:
 
         latest_time: the latest time of any event, or None.
 
+        times: the time of each event, by position, in microseconds since 1970.
+
         backward: positions whose time is before the latest one until then: some clock went backwards.
+
+        reviewed: the latest event by which a person said to have examined the history, or None.
     """
 
     def __init__(self, where: str = "journal") -> None:
@@ -111,11 +132,13 @@ class Catalog:
         self.given_up: set[tuple[int, str]] = set()
         self.set_aside: list[Event] = []
         self.latest_time: datetime | None = None
+        self.times: array[int] = array("q")
         self.backward: list[int] = []
+        self.reviewed: Event | None = None
 
-    def apply(self, entry: bytes) -> None:
+    def apply(self, entry: bytes) -> Event:
         """
-        Go on by one verified entry.
+        Go on by one verified entry; return its event.
 
         Raises:
             JournalDamagedError: it cannot follow what happened before. The catalog is as it was.
@@ -134,13 +157,19 @@ class Catalog:
         elif isinstance(event.data, JournalRewound):
             self.given_up.update((item.size, item.hash) for item in event.data.remembered)
             self.set_aside.append(event)
+        elif isinstance(event.data, HistoryReviewed):
+            if not 0 <= event.data.position < event.position:
+                raise self._impossible(event, f"a position from 0 to {event.position - 1}", f"{event.data.position}")
+            self.reviewed = event
         self.positions[event.id] = event.position
         if self.latest_time is not None and event.time < self.latest_time:
             self.backward.append(event.position)
         else:
             self.latest_time = event.time
+        self.times.append(microseconds(event.time))
         self.size += 1
         self.hash = chain.hash_of(entry)
+        return event
 
     def anchor(self) -> Anchor | None:
         """Return what another file should remember of this journal; None before the first entry."""

@@ -7,7 +7,7 @@ nothing is decided on an old state), and for `--dry-run`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -16,8 +16,16 @@ from msgspec import Struct
 from eventlog import artifacts
 from eventlog.artifacts import Artifact
 from eventlog.catalog import ACTIVE, Catalog
-from eventlog.errors import JournalDamagedError, RefusedError
-from eventlog.events import Data, Event, ModelPublished, ModelRolledBack
+from eventlog.errors import JournalDamagedError, RefusedError, refused_by
+from eventlog.events import (
+    WANTED_CHARACTERS_MAX,
+    Data,
+    Event,
+    HistoryReviewed,
+    ModelPublished,
+    ModelRolledBack,
+    RequestRefused,
+)
 from eventlog.journal import Anchor
 
 
@@ -110,22 +118,71 @@ def rollback(
             same = isinstance(earlier.data, ModelRolledBack) and earlier.data.reason == terms.reason
             return _answered(earlier, same and model_id in (None, earlier.subject))
         _check_expected(terms, catalog)
-        active = catalog.active.get(ACTIVE)
-        if active is None:
-            raise RefusedError(f"{catalog.where}: expected a published model to roll back to, got none: publish first")
-        target = model_id or active.displaced
-        if target is None:
-            raise RefusedError(
-                f"{catalog.where}: expected a model before {active.model_id}, got none: name one with --model-id"
-            )
-        if target not in catalog.published:
-            raise RefusedError(f"{catalog.where}: expected a published model, got {target!r}: see list")
+        target, active_id = _target(catalog, model_id)
         digest = verify_artifact(catalog, target)
-        if target == active.model_id:
+        if target == active_id:
             return Decision(target)
-        return Decision(target, ModelRolledBack(active.model_id, digest, terms.reason, terms.took_over))
+        return Decision(target, ModelRolledBack(active_id, digest, terms.reason, terms.took_over))
 
     return decide
+
+
+@refused_by("target")
+def _target(catalog: Catalog, model_id: str | None) -> tuple[str, str]:
+    """Return the model to roll back to, and the one that is active; *model_id* None means the one before."""
+    active = catalog.active.get(ACTIVE)
+    if active is None:
+        raise RefusedError(f"{catalog.where}: expected a published model to roll back to, got none: publish first")
+    target = model_id or active.displaced
+    if target is None:
+        raise RefusedError(
+            f"{catalog.where}: expected a model before {active.model_id}, got none: name one with --model-id"
+        )
+    if target not in catalog.published:
+        raise RefusedError(f"{catalog.where}: expected a published model, got {target!r}: see list")
+    return target, active.model_id
+
+
+def review(terms: Terms, examined: int, wanted: int | None, find_event: FindEvent) -> Decide:
+    """
+    Return the function that decides a review.
+
+    Args:
+        examined: up to which position the history was examined.
+
+        wanted: the same as the caller put it; None for the newest.
+    """
+
+    def decide(catalog: Catalog, now: datetime) -> Decision:
+        earlier = _earlier(terms, catalog, find_event)
+        if earlier is not None:
+            data = earlier.data
+            same = isinstance(data, HistoryReviewed) and data.reason == terms.reason and wanted in (None, data.position)
+            return Decision("", position=_checked_answer(earlier, same).position)
+        if not 0 <= examined < catalog.size:
+            expected = f"a position from 0 to {catalog.size - 1}" if catalog.size else "a journal to review"
+            raise RefusedError(f"{catalog.where}: expected {expected}, got {'none' if examined < 0 else examined}")
+        return Decision("", HistoryReviewed(examined, terms.reason))
+
+    return decide
+
+
+def refusal(
+    request: str, error: RefusedError, wanted: Mapping[str, object], reason: str | None, request_id: str | None
+) -> RequestRefused:
+    """Return the event that says that *request* was refused by *error*; long words are cut, odd bytes spelled out."""
+    return RequestRefused(
+        request,
+        error.rule,
+        _clean(str(error)),
+        {name: _clean(str(value)) for name, value in wanted.items() if value is not None},
+        None if reason is None else _clean(reason),
+        None if request_id is None else _clean(request_id),
+    )
+
+
+def _clean(text: str) -> str:
+    return text[:WANTED_CHARACTERS_MAX].encode("utf-8", "backslashreplace").decode()
 
 
 def _earlier(terms: Terms, catalog: Catalog, find_event: FindEvent) -> Event | None:
@@ -133,12 +190,18 @@ def _earlier(terms: Terms, catalog: Catalog, find_event: FindEvent) -> Event | N
     return None if position is None else find_event(position)
 
 
-def _answered(earlier: Event, same: bool) -> Decision:
+@refused_by("id")
+def _checked_answer(earlier: Event, same: bool) -> Event:
     if not same:
         raise RefusedError(
             f"--id {earlier.id!r}: expected the request of {earlier.type} at position {earlier.position}, "
             "got another one: use a new id"
         )
+    return earlier
+
+
+def _answered(earlier: Event, same: bool) -> Decision:
+    _checked_answer(earlier, same)
     if earlier.subject is None:
         raise JournalDamagedError(f"entry {earlier.position}: expected a model id as subject, got none")
     return Decision(earlier.subject, position=earlier.position)
@@ -155,6 +218,7 @@ def _is_same_publish(earlier: Data, wanted: ModelPublished) -> bool:
     )
 
 
+@refused_by("expect-active")
 def _check_expected(terms: Terms, catalog: Catalog) -> None:
     if terms.took_over is not None and terms.took_over.journal_id == catalog.journal_id:
         raise RefusedError(f"--take-over: {catalog.journal_id} is this very journal: ask again without it")

@@ -14,6 +14,9 @@ Exit statuses are not known here: they stand in one table in `scripts/manage_mod
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 MEND_LINES = "run repair --from COPY, or where there is no copy --accept-rewind"
 """The way on where acknowledged lines are damaged or gone."""
 
@@ -27,7 +30,14 @@ class ModelRegistryError(ModelogError):
 
 
 class RefusedError(ModelRegistryError):
-    """The request cannot be done as asked. Nothing was appended."""
+    """
+    The request cannot be done as asked. Nothing was appended.
+
+    Attributes:
+        rule: the rule that refused, one word such as `artifact` or `expect-active`; see `refused_by`.
+    """
+
+    rule = "request"
 
 
 class ConflictError(RefusedError):
@@ -91,6 +101,17 @@ class ProjectionLagError(ModelRegistryError):
 
 class RuntimeStateError(ModelogError):
     """The runtime checkpoint is missing, unreadable or not the one that was asked for. Nothing was changed."""
+
+
+@contextmanager
+def refused_by(rule: str) -> Iterator[None]:
+    """Name the rule behind every refusal inside the block that does not have a name yet."""
+    try:
+        yield
+    except RefusedError as error:
+        if error.rule == RefusedError.rule:
+            error.rule = rule
+        raise
 
 
 def reason_of(error: OSError) -> str:

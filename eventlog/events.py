@@ -132,7 +132,59 @@ class JournalRewound(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     copy: str | None = None
 
 
-Data = JournalCreated | ModelPublished | ModelRolledBack | JournalRecovered | JournalRepaired | JournalRewound
+class RequestRefused(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    Somebody asked for something that was refused; recorded only where that is asked for.
+
+    Attributes:
+        request: `publish` or `rollback`.
+
+        rule: the rule that refused, as in `eventlog.errors.RefusedError`.
+
+        message: what the caller was told.
+
+        wanted: what was asked for, in the caller's words, each cut at `WANTED_CHARACTERS_MAX`.
+
+        reason: why it was asked for, in the caller's words.
+
+        request_id: the idempotency key, where the caller gave one; it stays free.
+    """
+
+    request: str
+    rule: str
+    message: str
+    wanted: dict[str, str]
+    reason: str | None = None
+    request_id: str | None = None
+
+
+WANTED_CHARACTERS_MAX = 1_000
+
+
+class HistoryReviewed(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    A person examined the history up to and with the entry at *position*.
+
+    Attributes:
+        position: of the last entry that was examined, before this event's own.
+
+        reason: what the person says of it.
+    """
+
+    position: int
+    reason: str | None = None
+
+
+Data = (
+    JournalCreated
+    | ModelPublished
+    | ModelRolledBack
+    | JournalRecovered
+    | JournalRepaired
+    | JournalRewound
+    | RequestRefused
+    | HistoryReviewed
+)
 
 EVENT_TYPES: dict[str, type[Data]] = {
     "journal.created.v1": JournalCreated,
@@ -141,6 +193,8 @@ EVENT_TYPES: dict[str, type[Data]] = {
     "journal.recovered.v1": JournalRecovered,
     "journal.repaired.v1": JournalRepaired,
     "journal.rewound.v1": JournalRewound,
+    "request.refused.v1": RequestRefused,
+    "history.reviewed.v1": HistoryReviewed,
 }
 TYPE_NAMES = {data_type: name for name, data_type in EVENT_TYPES.items()}
 

@@ -130,11 +130,14 @@ class Journal(Protocol):
         """
         ...
 
-    def confirm(self) -> None:
+    def confirm(self, *, mend: bool = True) -> None:
         """
         Make sure that what `read` has shown survives power loss, also where its writer died before it was sure.
 
         Called before anything is told or written elsewhere that rests on entries which this process did not append.
+
+        Args:
+            mend: whether an interrupted append may be mended meanwhile, as a writer would; a reader only syncs.
 
         Raises:
             RefusedError: the disk did not confirm it.

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 from logging import getLogger
 
-from eventlog import codec
+from eventlog import codec, listing, moments, where
 from eventlog.catalog import Catalog, ModelMetadata
+from eventlog.change import Change
 from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
-from eventlog.events import Event
+from eventlog.events import Event, check_model_id
+from eventlog.history import Criteria, selected
 from eventlog.journal import FoundAnchor, Journal, Subscriber
+from eventlog.listing import Listing
 from eventlog.replay import Replay
+from eventlog.timeline import Blame, Difference, state_of, stretches
 
+AsOf = int | str | datetime | None
+"""A moment: a position, an aware time, either as text; None for now. See `eventlog.moments`."""
+
+FOLLOW_PAUSE_SECONDS = 0.02
+_CHANGES_AT_ONCE = 1_024
 _log = getLogger("modelog")
 
 
@@ -26,37 +37,163 @@ class RegistryQueries:
         replay: the journal and its fold.
 
         subscribers: whose files witness how long the journal already was.
+
+        now: the clock; must return aware UTC times.
     """
 
-    def __init__(self, replay: Replay, subscribers: Sequence[Subscriber] = ()) -> None:
+    def __init__(
+        self,
+        replay: Replay,
+        subscribers: Sequence[Subscriber] = (),
+        *,
+        now: Callable[[], datetime] = moments.utc_now,
+    ) -> None:
         self._replay = replay
         self._subscribers = subscribers
+        self._now = now
         self._threads = threading.RLock()
 
-    def list_models(self) -> list[ModelMetadata]:
+    def list_models(
+        self,
+        *,
+        as_of: AsOf = None,
+        where: str | None = None,
+        sort: Sequence[str] = (),
+        limit: int | None = None,
+    ) -> list[ModelMetadata]:
         """
         Return all models, newest publication first.
+
+        Args:
+            as_of: show what was known at that moment.
+
+            where: show those for which this holds; see `eventlog.where`.
+
+            sort: order by these; see `eventlog.listing.Listing`.
+
+            limit: only so many.
 
         Raises:
             JournalDamagedError: nothing can be shown that is sure to be true.
 
-            RefusedError: the journal cannot be read.
+            RefusedError: the journal cannot be read, or what was asked for does not make sense.
         """
         with self._threads:
-            catalog = self.catalog()
-            return [catalog.model(model_id) for model_id in reversed(catalog.published)]
+            catalog = self.catalog(as_of)
+            wanted = Listing(condition(where, ("created_at",)), tuple(sort), limit=limit)
+            return [catalog.model(model_id) for model_id in listing.models(catalog, wanted)]
 
-    def get_active_model(self) -> ModelMetadata | None:
-        """Return the model that is active, or None before the first publish. Raises as `list_models`."""
+    def get_active_model(self, *, as_of: AsOf = None) -> ModelMetadata | None:
+        """Return the model that is active, or was at a moment; None before the first publish. As `list_models`."""
         with self._threads:
-            catalog = self.catalog()
+            catalog = self.catalog(as_of)
             model_id = catalog.active_id()
             return None if model_id is None else catalog.model(model_id)
 
-    def catalog(self) -> Catalog:
-        """Return the state after all acknowledged events, checked against the anchors. Raises as `list_models`."""
+    def catalog(self, as_of: AsOf = None) -> Catalog:
+        """
+        Return the state after all acknowledged events, checked against the anchors; or what it was at a moment.
+
+        Raises as `list_models`.
+        """
         with self._threads:
-            return self._checked(self._anchors())
+            size = self._size_at(as_of)
+            return self._replay.at(size)
+
+    def history(
+        self,
+        criteria: Criteria = Criteria(),  # noqa: B008 - frozen
+        *,
+        as_of: AsOf = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> Iterator[Change]:
+        """
+        Return the events with what each changed, in order of position; all of it was verified before the first comes.
+
+        Args:
+            criteria: which of them; a position beyond the end is refused.
+
+            as_of: as far as they had happened at that moment.
+
+            limit: only so many, the first of those in their order.
+
+            newest_first: the other way round.
+
+        Raises as `list_models`.
+        """
+        size = self._size_at(as_of)
+        for name, position in (("start", criteria.start), ("stop", criteria.stop)):
+            if position is not None and position > size:
+                raise RefusedError(f"{name}: {self._replay.journal.where}: expected at most {size}, got {position}")
+        return selected(self._changes(size), criteria, limit=limit, newest_first=newest_first)
+
+    def follow(
+        self,
+        start: int | None = None,
+        *,
+        pause_seconds: float = FOLLOW_PAUSE_SECONDS,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> Iterator[Change]:
+        """
+        Yield the events from position *start* on, and then each new one once it is acknowledged and on disk; for ever.
+
+        Whoever remembers the position of the last one it dealt with, and starts again with the one behind it, misses
+        none and sees none twice.
+
+        Args:
+            start: a position; None for the one that comes next.
+
+            pause_seconds: between two looks.
+
+        Raises:
+            JournalDamagedError: as `list_models`, or the journal is no longer the one that was followed so far.
+
+            RefusedError: as `list_models`, or fewer events than *start* have happened.
+        """
+        size = self._size_at(None)
+        start = size if start is None else start
+        if not 0 <= start <= size:
+            raise RefusedError(
+                f"{self._replay.journal.where}: expected a position from 0 to {size} to follow from, got {start}: "
+                "where that many were seen before, the journal was rewound: run verify"
+            )
+        return self._followed(start, pause_seconds, sleep)
+
+    def blame(self, model_id: str, *, as_of: AsOf = None) -> Blame:
+        """
+        Return by whom and why a model was published, and when it was active.
+
+        Raises as `list_models`, and RefusedError where there is no such model.
+        """
+        check_model_id(model_id)
+        with self._threads:
+            catalog = self.catalog(as_of)
+            if model_id not in catalog.published:
+                raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
+            changes = list(self.history(Criteria(models=(model_id,)), as_of=as_of))
+            published = next(change for change in changes if change.event.subject == model_id)
+            found = [stretch for stretch in stretches(changes) if stretch.model_id == model_id]
+            return Blame(catalog.model(model_id), catalog.active_id() == model_id, published, found)
+
+    def diff(self, earlier: AsOf, later: AsOf = None) -> Difference:
+        """
+        Return what changed after one moment, up to another one or to now.
+
+        Raises as `list_models`, and RefusedError where *later* comes before *earlier*.
+        """
+        with self._threads:
+            stop, start = self._size_at(later), self._size_at(earlier)
+            if stop < start:
+                raise RefusedError(f"diff: expected the earlier moment first, got {earlier!r} and {later!r}")
+            replay = self._quiet_replay()
+            before = state_of(replay.catch_up(start)) if start else state_of(replay.catalog)
+            known = set(replay.catalog.published)
+            changes: list[Change] = []
+            if stop > start:
+                replay.catch_up(stop, changes.append)
+            published = [model_id for model_id in replay.catalog.published if model_id not in known]
+            return Difference(before, state_of(replay.catalog), published, changes)
 
     def verified_prefix(self) -> tuple[Catalog, ModelogError | None]:
         """
@@ -94,6 +231,14 @@ class RegistryQueries:
             return codec.decode(entry, position, self._replay.catalog.journal_id, journal.where)
         raise RefusedError(f"{journal.where}: expected a position below {self._replay.catalog.size}, got {position}")
 
+    def _size_at(self, as_of: AsOf) -> int:
+        """Verify everything, and return how much of it had happened at a moment."""
+        with self._threads:
+            catalog = self._checked(self._anchors())
+            if as_of is None:
+                return catalog.size
+            return moments.size_at(moments.moment_of(as_of), catalog, self._now())
+
     def _anchors(self, unreadable: Callable[[ModelogError], object] | None = None) -> list[FoundAnchor]:
         return [item for subscriber in self._subscribers for item in subscriber.anchors(unreadable)]
 
@@ -104,6 +249,37 @@ class RegistryQueries:
                 raise self._replay.lost(item)
             _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
         return catalog
+
+    def _quiet_replay(self) -> Replay:
+        """Return another fold of the journal, from zero on; what there is to say of it was said."""
+        return Replay(self._replay.journal, tell=_log.debug)
+
+    def _changes(self, stop: int) -> Iterator[Change]:
+        """Yield the first *stop* changes, which are verified already."""
+        replay = self._quiet_replay()
+        while replay.catalog.size < stop:
+            yield from self._batch(replay, stop)
+
+    def _followed(self, start: int, pause_seconds: float, sleep: Callable[[float], object]) -> Iterator[Change]:
+        replay = self._quiet_replay()
+        while True:
+            changes = self._batch(replay, sys.maxsize)
+            if not changes:
+                sleep(pause_seconds)
+                continue
+            self._replay.journal.confirm(mend=False)
+            yield from (change for change in changes if change.position >= start)
+
+    def _batch(self, replay: Replay, stop: int) -> list[Change]:
+        changes: list[Change] = []
+        with self._threads:
+            replay.catch_up(min(stop, replay.catalog.size + _CHANGES_AT_ONCE), changes.append)
+        return changes
+
+
+def condition(text: str | None, times: Sequence[str]) -> where.Condition | None:
+    """Return the condition that *text* spells, if any; see `eventlog.where.parse`."""
+    return None if text is None else where.parse(text, times)
 
 
 def _acknowledged_size(journal: Journal) -> int | None:

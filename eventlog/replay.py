@@ -11,6 +11,7 @@ from logging import getLogger
 
 from eventlog import chain
 from eventlog.catalog import Catalog
+from eventlog.change import Change, applied
 from eventlog.errors import JournalDamagedError, ModelogError
 from eventlog.journal import FoundAnchor, Journal, Subscriber
 
@@ -33,9 +34,14 @@ class Replay:
         self.catalog = Catalog(journal.where)
         self._told: set[str] = set()
 
-    def catch_up(self, stop: int | None = None) -> Catalog:
+    def catch_up(self, stop: int | None = None, told: Callable[[Change], object] | None = None) -> Catalog:
         """
         Apply what is new and acknowledged, all of it or up to *stop* entries.
+
+        Args:
+            stop: a size.
+
+            told: called with each entry that is applied, before the last word on the journal is spoken.
 
         Raises:
             JournalDamagedError, UnsupportedFormatError: the catalog holds what came before that entry.
@@ -52,7 +58,10 @@ class Replay:
                     position=catalog.size - 1,
                 )
             for entry in entries:
-                catalog.apply(entry)
+                if told is None:
+                    catalog.apply(entry)
+                else:
+                    told(applied(catalog, entry))
         except ModelogError:
             raise
         except BaseException:  # an interrupt may have left an event half applied
@@ -63,6 +72,19 @@ class Replay:
                 self._told.add(notice.what)
                 self._tell(notice.what)
         return catalog
+
+    def at(self, size: int) -> Catalog:
+        """
+        Return the state after the first *size* of the entries that are folded already.
+
+        Raises as `catch_up`.
+        """
+        if size == self.catalog.size:
+            return self.catalog
+        earlier = Catalog(self.journal.where)
+        for entry in self.journal.read(0, size):
+            earlier.apply(entry)
+        return earlier
 
     def settle(self) -> Catalog:
         """

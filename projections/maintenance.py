@@ -19,7 +19,7 @@ from eventlog import restore as _restore
 from eventlog.artifacts import Progress
 from eventlog.decisions import Terms
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
-from eventlog.registry import utc_now
+from eventlog.moments import utc_now
 from eventlog.repair import Action, RepairReport, Repairs
 from eventlog.verify import Report
 from eventlog.verify import verify as _verify

@@ -17,7 +17,8 @@ from scripts.interrupts import Interrupts
 REGISTRY_DIR = "var/models"
 STATE_DIR = "var/runtime"
 SETTINGS = tuple(
-    f"MODELOG_{name}" for name in ("REGISTRY_DIR", "STATE_DIR", "ACTOR", "OUTPUT", "LOCK_TIMEOUT", "LOG_LEVEL")
+    f"MODELOG_{name}"
+    for name in ("REGISTRY_DIR", "STATE_DIR", "ACTOR", "OUTPUT", "LOCK_TIMEOUT", "LOG_LEVEL", "RECORD_REFUSALS")
 )
 LEVELS = ("debug", "info", "warning", "error")
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -84,7 +85,7 @@ def shown(function: _F) -> _F:
         "output_format",
         show_envvar=True,
         envvar="MODELOG_OUTPUT",
-        type=click.Choice(("table", "json")),
+        type=click.Choice(("table", "json", "jsonl", "csv")),
         default="table",
         show_default=True,
         help="For people or for programs.",
@@ -133,20 +134,32 @@ def changing(function: _F) -> _F:
     """Add what every verb takes that appends an event."""
     for add in (
         waiting,
+        click.option(
+            "--record-refusals",
+            is_flag=True,
+            show_envvar=True,
+            envvar="MODELOG_RECORD_REFUSALS",
+            help="If it is refused, record that in the history.",
+        ),
         click.option("--take-over", is_flag=True, help="Let a runtime that follows another journal follow this one."),
         dry,
         click.option("--expect-active", metavar="ID", help="Refuse unless this model (or 'none') is active."),
-        click.option(
-            "--id",
-            "request_id",
-            callback=as_text,
-            metavar="KEY",
-            help="Repeating a request with the same KEY gives the same answer and records it once.",
-        ),
+        repeatable,
         explained,
     ):
         function = add(function)
     return function
+
+
+def repeatable(function: _F) -> _F:
+    """Add the id under which a request that records something may be repeated."""
+    return click.option(
+        "--id",
+        "request_id",
+        callback=as_text,
+        metavar="KEY",
+        help="Repeating a request with the same KEY gives the same answer and records it once.",
+    )(function)
 
 
 def hold_interrupts() -> Callable[[], None]:
@@ -155,13 +168,16 @@ def hold_interrupts() -> Callable[[], None]:
     return interrupts.hold if interrupts else lambda: None
 
 
-def open_for_change(registry_dir: str, state_dir: str | None, lock_timeout: float) -> ModelRegistry:
+def open_for_change(
+    registry_dir: str, state_dir: str | None, lock_timeout: float, *, record_refusals: bool = False
+) -> ModelRegistry:
     """Return the registry with its runtime attached; from the point of no return on, interrupts are held."""
     return open_registry(
         registry_dir,
         STATE_DIR if state_dir is None else state_dir,
         lock_timeout_seconds=lock_timeout,
         point_of_no_return=hold_interrupts(),
+        record_refusals=record_refusals,
     )
 
 

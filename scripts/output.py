@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 import click
 import msgspec
 
-from eventlog.catalog import ACTIVE, Activation, Catalog, ModelMetadata
+from eventlog.catalog import ModelMetadata
 from eventlog.errors import ProjectionLagError, reason_of
-from eventlog.events import ModelPublished
 
 _INVISIBLE = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
@@ -48,15 +46,21 @@ def _spelled(char: str) -> str:
     return char.encode("ascii", "backslashreplace").decode() if char > "\x7f" else f"\\x{ord(char):02x}"
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, *, one_line: bool = False) -> None:
     """Print *value* as JSON: indented on a terminal, on one line elsewhere."""
+    text = json_text(value)
+    if sys.stdout.isatty() and not one_line:
+        text = msgspec.json.format(text, indent=2)
+    click.echo(text)
+
+
+def json_text(value: Any) -> str:
+    """Return *value* as JSON on one line, with everything spelled out that stdout cannot show."""
     text = msgspec.json.encode(value).decode()
     ascii_only = not _can_encode(text, getattr(sys.stdout, "encoding", None) or "utf-8")
     if ascii_only or not text.isascii() or not text.isprintable():
         text = "".join(char if _plain(char, ascii_only) else _json_escape(char) for char in text)
-    if sys.stdout.isatty():
-        text = msgspec.json.format(text, indent=2)
-    click.echo(text)
+    return text
 
 
 def _can_encode(text: str, encoding: str = "utf-8") -> bool:
@@ -93,6 +97,30 @@ def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
         print_line(f"{name:{width}}  {escape(value)}")
+
+
+def print_csv(headings: Sequence[str] | None, rows: Iterable[Sequence[Any]]) -> None:
+    """
+    Print RFC 4180 rows: null as nothing, lists and objects as JSON, text with what cannot be seen spelled out.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it, as OWASP advises.
+    """
+    import csv  # noqa: PLC0415 - few ask for it
+
+    class Lines:
+        write = staticmethod(lambda line: print_line(line.removesuffix("\r\n")))
+
+    writer = csv.writer(Lines)
+    if headings is not None:
+        writer.writerow(headings)
+    for row in rows:
+        writer.writerow(map(_csv_cell, row))
+
+
+def _csv_cell(value: Any) -> str:
+    if isinstance(value, str):
+        return ("'" if value[:1] in tuple("=+-@\t\r") else "") + escape(value)
+    return "" if value is None else json_text(value)
 
 
 def print_line(line: str) -> None:
@@ -173,61 +201,20 @@ def set_log_level(name: str) -> None:
     _log.setLevel(name.upper())
 
 
-def as_dict(catalog: Catalog, model_id: str) -> dict[str, Any]:
-    """Return the six attributes of a model and whether it is active."""
-    return {**catalog.model(model_id).to_dict(), "active": model_id == catalog.active_id()}
-
-
-def metadata_text(metadata: dict[str, Any]) -> str:
-    """Return metadata as it would be typed: `rows=1024 lags:=[1,2]`."""
-    pairs = [
-        f"{key}={value}"
-        if isinstance(value, str) and not key.endswith(":")
-        else f"{key}:={msgspec.json.encode(value).decode()}"
-        for key, value in metadata.items()
-    ]
-    return " ".join(map(shlex.quote, pairs))
-
-
-def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
-    """Print a model with who published it, when and why, what it displaced, and what displaced it."""
-    event = catalog.published[model_id]
-    assert isinstance(event.data, ModelPublished), "only these are in `published`"
-    history: dict[str, Any] = {
-        "position": event.position,
-        "event_id": event.id,
-        "actor": event.actor,
-        "reason": event.data.reason,
-        "displaced": event.data.displaced,
-        "artifact_size_bytes": event.data.artifact_size_bytes,
-    }
-    active = catalog.active[ACTIVE]
-    history |= _activation("activated", active if active.model_id == model_id else None)
-    displaced = catalog.displacements.get(model_id)
-    history |= {
-        "displaced_by": None if displaced is None else displaced.model_id,
-        **_activation("displaced", displaced),
-    }
-    fields = {**as_dict(catalog, model_id), **history}
-    if output_format == "json":
-        print_json(fields)
-        return
-    fields["dataset_metadata"] = metadata_text(fields["dataset_metadata"])
-    print_fields([(name, _words(value)) for name, value in fields.items()])
-
-
 def print_report(
     report: Any, fields: Sequence[tuple[str, str]], output_format: str, *, done: bool = False
 ) -> Literal[0, 2]:
     """
-    Print a report as JSON or in words; return 0, or 2 where it could not be written.
+    Print a report as JSON, or its fields in words or as CSV; return 0, or 2 where it could not be written.
 
     What the report says decides the exit status first. Who reads no further has read enough. Where something was
     *done*, an output that cannot be written must not look like a refusal: it is reported, and 0.
     """
     try:
-        if output_format == "json":
-            print_json(_as_utf8(msgspec.to_builtins(report)))
+        if output_format in ("json", "jsonl"):
+            print_json(_as_utf8(msgspec.to_builtins(report)), one_line=output_format == "jsonl")
+        elif output_format == "csv":
+            print_csv(("name", "value"), fields)
         else:
             print_fields(fields)
         flush()
@@ -251,24 +238,6 @@ def _as_utf8(value: Any) -> Any:
     if isinstance(value, str) and not _can_encode(value):
         return "".join(char if _can_encode(char) else _spelled(char) for char in value)
     return value
-
-
-def _activation(what: str, activation: Activation | None) -> dict[str, Any]:
-    """Return when, by whom, why and by which event something became active, or null for each."""
-    if activation is None:
-        return {f"{what}_{name}": None for name in ("at", "actor", "reason", "position")}
-    return {
-        f"{what}_at": msgspec.to_builtins(activation.time),
-        f"{what}_actor": activation.actor,
-        f"{what}_reason": activation.reason,
-        f"{what}_position": activation.position,
-    }
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "none" if value is None else str(value)
 
 
 def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> None:

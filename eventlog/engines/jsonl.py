@@ -60,9 +60,9 @@ class JsonlJournal:
         """Yield verified entries; verification starts at the last place this object has verified before."""
         return self._reader.read(start, stop)
 
-    def confirm(self) -> None:
+    def confirm(self, *, mend: bool = True) -> None:
         """Have a writer's look at the head, which makes it durable; who may only read can only sync the files."""
-        if os.access(self._head_path, os.W_OK):
+        if mend and os.access(self._head_path, os.W_OK):
             with self.exclusive():
                 return
         for path in (self.where, self._head_path):

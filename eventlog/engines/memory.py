@@ -36,7 +36,7 @@ class MemoryJournal:
         """Yield the entries that were stored when the first was asked for."""
         yield from tuple(self._entries)[start:stop]
 
-    def confirm(self) -> None:
+    def confirm(self, *, mend: bool = True) -> None:
         """Do nothing: there is no disk."""
 
     def salvage(self) -> Iterator[bytes]:

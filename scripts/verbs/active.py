@@ -1,4 +1,4 @@
-"""`active`: the model that is active now."""
+"""`active`: the model that is active, or was."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from logging import getLogger
 
 import click
 
-from scripts import options, output
+from scripts import filters, models, options, output
 
 _log = getLogger("modelog")
 
 
 @click.command()
+@filters.as_of
 @options.shown
 @options.common
-def command(output_format: str, registry_dir: str, state_dir: str | None) -> None:
-    """Show the active model; JSON null where there is none."""
-    catalog = options.open_for_reading(registry_dir, state_dir).catalog()
+def command(as_of: str | None, output_format: str, registry_dir: str, state_dir: str | None) -> None:
+    """Show the model that is active, or was at a moment; JSON null where there is none."""
+    catalog = options.open_for_reading(registry_dir, state_dir).catalog(as_of)
     model_id = catalog.active_id()
     if model_id is not None:
-        output.print_model(catalog, model_id, output_format)
+        models.print_model(catalog, model_id, output_format)
     elif output_format == "json":
         output.print_json(None)
     else:
-        _log.info("no active model in %s", registry_dir)
+        _log.info("no active model in %s%s", registry_dir, "" if as_of is None else f" as of {as_of}")

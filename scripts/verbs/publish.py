@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from eventlog.dataset_metadata import parse_pairs
+from eventlog.errors import refused_by
 from scripts import options, output, progress
 
 
@@ -29,11 +30,15 @@ def command(
     registry_dir: str,
     state_dir: str | None,
     lock_timeout: float,
+    record_refusals: bool,
     **terms: Any,
 ) -> None:
     """Record a model and make it active; prints it as JSON."""
-    dataset_metadata = parse_pairs(metadata)
-    registry = options.open_for_change(registry_dir, state_dir, lock_timeout)
+    registry = options.open_for_change(registry_dir, state_dir, lock_timeout, record_refusals=record_refusals)
+    wanted = {"artifact": artifact, "backend": backend, "metadata": " ".join(metadata)}
+    who = {name: terms[name] for name in ("actor", "reason", "request_id", "dry_run")}
+    with registry.on_record("publish", wanted, **who), refused_by("metadata"):
+        dataset_metadata = parse_pairs(metadata)
     with progress.hashing() as hashing:
         output.print_recorded(
             lambda: registry.publish_model(

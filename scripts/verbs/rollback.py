@@ -13,8 +13,15 @@ from scripts import options, output, progress
 @click.option("--model-id", metavar="ID", help="The model; the one that was active before by default.")
 @options.changing
 @options.common
-def command(model_id: str | None, registry_dir: str, state_dir: str | None, lock_timeout: float, **terms: Any) -> None:
+def command(
+    model_id: str | None,
+    registry_dir: str,
+    state_dir: str | None,
+    lock_timeout: float,
+    record_refusals: bool,
+    **terms: Any,
+) -> None:
     """Make an older model active again, if its file is there and unchanged; prints it as JSON."""
-    registry = options.open_for_change(registry_dir, state_dir, lock_timeout)
+    registry = options.open_for_change(registry_dir, state_dir, lock_timeout, record_refusals=record_refusals)
     with progress.hashing() as hashing:
         output.print_recorded(lambda: registry.rollback(model_id, progress=hashing, **terms), dry_run=terms["dry_run"])

@@ -1,0 +1,42 @@
+"""`diff`: what changed between two moments."""
+
+from __future__ import annotations
+
+import click
+
+from eventlog.timeline import State
+from scripts import options, output, rows
+
+
+@click.command()
+@click.argument("earlier", metavar="A", callback=options.as_text)
+@click.argument("later", metavar="[B]", required=False, callback=options.as_text)
+@options.shown
+@options.common
+def command(earlier: str, later: str | None, output_format: str, registry_dir: str, state_dir: str | None) -> None:
+    """
+    Show what changed after moment A, up to and with moment B, or to now; each a TIME or a POSITION.
+
+    For jsonl and csv the rows are the events between the two.
+    """
+    found = options.open_for_reading(registry_dir, state_dir).diff(earlier, later)
+    if output_format == "json":
+        output.print_json(found.to_dict())
+        return
+    if output_format == "table":
+        before, after = found.earlier.active_model_id or "none", found.later.active_model_id or "none"
+        output.print_fields(
+            [
+                ("from", _words(found.earlier)),
+                ("to", _words(found.later)),
+                ("active", f"{before} still" if before == after else f"{before} -> {after}"),
+                ("published", " ".join(found.published) or "none"),
+            ]
+        )
+    if found.changes or output_format != "table":
+        rows.print_changes(found.changes, output_format)
+
+
+def _words(state: State) -> str:
+    where = f"position {state.size - 1}, hash {state.hash[:16]}" if state.size else "before the first event"
+    return f"{where}: {state.models} model{'' if state.models == 1 else 's'}"

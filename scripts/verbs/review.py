@@ -1,0 +1,49 @@
+"""`review`: record that somebody examined the history."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from eventlog.events import HistoryReviewed
+from eventlog.moments import POSITION_MAX
+from scripts import options, output
+
+
+@click.command()
+@click.option(
+    "--position",
+    type=click.IntRange(0, POSITION_MAX),
+    metavar="POSITION",
+    help="The last entry that was examined.  [default: the newest]",
+)
+@options.repeatable
+@options.explained
+@options.waiting
+@options.shown
+@options.common
+def command(
+    position: int | None,
+    request_id: str | None,
+    actor: str | None,
+    reason: str | None,
+    lock_timeout: float,
+    output_format: str,
+    registry_dir: str,
+    state_dir: str | None,
+) -> int:
+    """Record that somebody examined the history up to a position, and what they say of it (--reason)."""
+    registry = options.open_for_change(registry_dir, state_dir, lock_timeout)
+    event = registry.review(position, actor=actor, reason=reason, request_id=request_id)
+    data = event.data
+    assert isinstance(data, HistoryReviewed), "a review records nothing else"
+    told = {
+        "position": event.position,
+        "event_id": event.id,
+        "time": msgspec.to_builtins(event.time),
+        "actor": event.actor,
+        "reason": data.reason,
+        "reviewed_position": data.position,
+    }
+    fields = [(name, "none" if value is None else str(value)) for name, value in told.items()]
+    return output.print_report(told, fields, output_format, done=True)
