@@ -105,30 +105,31 @@ class Comparison(Struct, frozen=True):
             return False
         if self.operator == "~":
             return self._contained(found)
-        left, right = self._comparable(found)
+        pair = self._comparable(found)
         if self.operator in _ORDER:
-            return left is not MISSING and left is not None and _ORDER[self.operator](left, right)
-        return (left is not MISSING and left == right) == (self.operator == "=")
+            return pair is not None and pair[0] is not None and _ORDER[self.operator](*pair)
+        return (pair is not None and pair[0] == pair[1]) == (self.operator == "=")
 
     def _contained(self, found: Any) -> bool:
         if isinstance(found, str):
             return self.text in found
-        return isinstance(found, list) and any(left == right for left, right in map(self._comparable, found))
+        pairs = map(self._comparable, found if isinstance(found, list) else ())
+        return any(pair is not None and pair[0] == pair[1] for pair in pairs)
 
-    def _comparable(self, found: Any) -> tuple[Any, Any]:
-        """Return what was found and the value as things of one kind; `MISSING` for the former where there is none."""
+    def _comparable(self, found: Any) -> tuple[Any, Any] | None:
+        """Return what was found and the value as things of one kind; None where they are not."""
         literal = self.literal
-        if isinstance(found, datetime):
-            return found, self.time if self.time is not None else parse_time(self.text, "--where")
-        if isinstance(found, bool) or found is None:
-            return (found, found) if literal is found else (MISSING, literal)
         numeric = isinstance(literal, int | float) and not isinstance(literal, bool)
+        if isinstance(found, datetime):
+            return None if self.time is None else (found, self.time)
         if isinstance(found, str):
             number = as_number(found) if numeric else MISSING
             if number is not MISSING:
                 return number, literal
-            return (MISSING, literal) if numeric and self.operator in _ORDER else (found, self.text)
-        return (found, literal) if numeric and isinstance(found, int | float) else (MISSING, literal)
+            return None if numeric and self.operator in _ORDER else (found, self.text)
+        if isinstance(found, bool) or found is None:
+            return (None, None) if literal is found else None
+        return (found, literal) if numeric and isinstance(found, int | float) else None
 
 
 class Not(Struct, frozen=True):

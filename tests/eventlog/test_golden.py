@@ -19,7 +19,14 @@ from eventlog import chain, codec, decisions
 from eventlog.artifacts import Artifact
 from eventlog.decisions import Decide, Decision, Terms
 from eventlog.engines import open_journal
-from eventlog.events import EVENT_TYPES, JournalRepaired, JournalRewound, Remembered
+from eventlog.events import (
+    EVENT_TYPES,
+    HistoryReviewed,
+    JournalRepaired,
+    JournalRewound,
+    Remembered,
+    RequestRefused,
+)
 from eventlog.journal import Anchor
 from eventlog.replay import Replay
 from eventlog.transaction import Transaction
@@ -74,6 +81,8 @@ def _write(directory: str) -> None:
         (
             JournalRepaired("from-copy", [Remembered("journal.head", 9, "a" * 64)], "bad block", "/mnt/backup"),
             JournalRewound("disk died", [Remembered("var/runtime/state.json", 12, "b" * 64)]),
+            RequestRefused("publish", "metadata", "--metadata: no", {"artifact": "/a"}, "why", "key"),
+            HistoryReviewed(9, "as it should be"),
         )
     ):
         decision = Decision("", data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 SIX_AND_ACTIVE = ["model_id", "backend", "artifact_path", "sha256", "created_at", "dataset_metadata", "active"]
 HISTORY = ["position", "event_id", "actor", "reason", "displaced", "artifact_size_bytes"]
+AS_OF = ["as_of_position", "as_of_hash"]
 ACTIVATION = ["activated_at", "activated_actor", "activated_reason", "activated_position"]
 DISPLACEMENT = ["displaced_by", "displaced_at", "displaced_actor", "displaced_reason", "displaced_position"]
 
@@ -16,7 +17,7 @@ def test_json(desk):
 
     result = desk.run("show", model_id, "--output", "json")
 
-    assert list(result.json) == SIX_AND_ACTIVE + HISTORY + ACTIVATION + DISPLACEMENT
+    assert list(result.json) == SIX_AND_ACTIVE + HISTORY + ACTIVATION + DISPLACEMENT + AS_OF
     wanted = {"position": 2, "event_id": "key", "actor": "ana", "reason": "why", "displaced": first["model_id"]}
     assert {**result.json, **wanted, "artifact_size_bytes": 4, "active": True} == result.json
     assert (result.json["activated_at"], result.json["activated_position"]) == (result.json["created_at"], 2)
