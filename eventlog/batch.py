@@ -13,7 +13,7 @@ from eventlog import chain, codec
 from eventlog.catalog import Catalog
 from eventlog.decisions import Terms
 from eventlog.errors import RefusedError
-from eventlog.events import FORMAT_VERSION, Data, Event, JournalCreated, JournalRecovered
+from eventlog.events import FORMAT_VERSION, Data, Event, JournalCreated, JournalRecovered, KeyAdded
 from eventlog.journal import DiscardedTail
 
 RECOVERY_ID_START = "recovered-"
@@ -54,6 +54,8 @@ def sealed(
     if journal_id is None:
         journal_id = new_id()
         add(new_id(), None, JournalCreated(journal_id, FORMAT_VERSION))
+        if terms.key is not None:
+            add(new_id(), None, KeyAdded(terms.key))
     for item in discarded:
         event_id = f"{RECOVERY_ID_START}{item.offset_bytes}-{item.sha256[:16]}"
         if event_id not in catalog.positions and event_id not in (event.id for event in events):

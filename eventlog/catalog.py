@@ -14,18 +14,22 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from eventlog import artifacts, chain, codec
-from eventlog.errors import JournalDamagedError
+from eventlog import artifacts, chain, codec, keys, signed_note
+from eventlog.errors import JournalDamagedError, RefusedError
 from eventlog.events import (
     Event,
     HistoryReviewed,
     JournalCreated,
     JournalRewound,
+    KeyAdded,
+    KeyRevoked,
     ModelPublished,
     ModelRolledBack,
 )
 from eventlog.journal import Anchor
+from eventlog.keys import Standing
 
 ACTIVE = "active"
 """The one slot of today; several named models would be several slots."""
@@ -116,6 +120,8 @@ class Catalog:
 
         backward: positions whose time is before the latest one until then: some clock went backwards.
 
+        keys: when each key could sign tree heads, by public key, in the order in which they were added.
+
         reviewed: the latest event by which a person said to have examined the history, or None.
     """
 
@@ -134,6 +140,7 @@ class Catalog:
         self.latest_time: datetime | None = None
         self.times: array[int] = array("q")
         self.backward: list[int] = []
+        self.keys: dict[str, Standing] = {}
         self.reviewed: Event | None = None
 
     def apply(self, entry: bytes) -> Event:
@@ -161,6 +168,8 @@ class Catalog:
             if not 0 <= event.data.position < event.position:
                 raise self._impossible(event, f"a position from 0 to {event.position - 1}", f"{event.data.position}")
             self.reviewed = event
+        elif isinstance(event.data, KeyAdded | KeyRevoked):
+            self._key_changed(event, event.data)
         self.positions[event.id] = event.position
         if self.latest_time is not None and event.time < self.latest_time:
             self.backward.append(event.position)
@@ -221,6 +230,22 @@ class Catalog:
         self.displacements.pop(model_id, None)
         if data.displaced not in (None, model_id):
             self.displacements[data.displaced] = activation
+
+    def _key_changed(self, event: Event, data: KeyAdded | KeyRevoked) -> None:
+        standing = self.keys.get(data.key)
+        if isinstance(data, KeyAdded):
+            try:
+                for spelled in filter(None, (data.key, data.endorsed_by)):
+                    keys.check_kind(signed_note.parse_public_key(spelled, "key"))
+            except RefusedError as error:
+                raise self._impossible(event, "a public key", str(error)) from None
+            if standing is not None:
+                raise self._impossible(event, "a new key", data.key)
+            self.keys[data.key] = Standing(event.position, data)
+        elif standing is None or standing.revoked is not None:
+            raise self._impossible(event, "a key that may sign", data.key)
+        else:
+            self.keys[data.key] = replace(standing, revoked=event.position)
 
     def _take_over(self, event: Event, anchor: Anchor | None) -> None:
         if anchor is not None:

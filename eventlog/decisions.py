@@ -22,6 +22,8 @@ from eventlog.events import (
     Data,
     Event,
     HistoryReviewed,
+    KeyAdded,
+    KeyRevoked,
     ModelPublished,
     ModelRolledBack,
     RequestRefused,
@@ -43,6 +45,8 @@ class Terms(Struct, frozen=True):
         expect_active: refuse unless this model is active; `none` means that no model is; None means any.
 
         took_over: the other journal whose runtime checkpoint is taken over, or None.
+
+        key: the public key that signs tree heads; a new journal begins with it.
     """
 
     actor: str
@@ -50,6 +54,7 @@ class Terms(Struct, frozen=True):
     reason: str | None = None
     expect_active: str | None = None
     took_over: Anchor | None = None
+    key: str | None = None
 
 
 class Decision(Struct, frozen=True):
@@ -165,6 +170,41 @@ def review(terms: Terms, examined: int, wanted: int | None, find_event: FindEven
         return Decision("", HistoryReviewed(examined, terms.reason))
 
     return decide
+
+
+def change_key(terms: Terms, data: KeyAdded | KeyRevoked, find_event: FindEvent) -> Decide:
+    """Return the function that decides whether a key is added or revoked."""
+
+    def decide(catalog: Catalog, now: datetime) -> Decision:
+        earlier = _earlier(terms, catalog, find_event)
+        if earlier is not None:
+            return Decision("", position=_checked_answer(earlier, earlier.data == data).position)
+        standing = catalog.keys.get(data.key)
+        if isinstance(data, KeyAdded):
+            if standing is not None:
+                raise RefusedError(
+                    f"{catalog.where}: expected a new key, got {data.key}, which is known: run keys list"
+                )
+            if data.endorsed_by is not None:
+                check_key(catalog, data.endorsed_by)
+        elif standing is None or standing.revoked is not None:
+            raise RefusedError(f"{catalog.where}: expected a key that may sign, got {data.key}: run keys list")
+        return Decision("", data)
+
+    return decide
+
+
+@refused_by("key")
+def check_key(catalog: Catalog, key: str) -> None:
+    """Raise `RefusedError` unless *key* may sign the next tree head of the journal, or the journal begins with it."""
+    standing = catalog.keys.get(key)
+    if catalog.size == 0 or (standing is not None and standing.revoked is None):
+        return
+    if standing is None:
+        raise RefusedError(f"{catalog.where}: expected a key that it knows, got {key}: run keys add")
+    raise RefusedError(
+        f"{catalog.where}: expected a key that may sign, got {key}, revoked at position {standing.revoked}"
+    )
 
 
 def refusal(

@@ -175,6 +175,39 @@ class HistoryReviewed(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     reason: str | None = None
 
 
+class KeyAdded(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    From the next entry on a key may sign tree heads.
+
+    Attributes:
+        key: the public key, as `eventlog.signed_note` spells it.
+
+        reason: why, in the person's words.
+
+        endorsed_by: the public key of one that could sign until then, and *endorsement* its signature, base64, under
+            `eventlog.keys.endorsed_text`: who trusts that key may trust this one.
+    """
+
+    key: str
+    reason: str | None = None
+    endorsed_by: str | None = None
+    endorsement: str | None = None
+
+
+class KeyRevoked(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    A key may sign no tree head of more entries than came before this one; what it signed of fewer stays good.
+
+    Attributes:
+        key: the public key.
+
+        reason: why, in the person's words.
+    """
+
+    key: str
+    reason: str | None = None
+
+
 Data = (
     JournalCreated
     | ModelPublished
@@ -184,6 +217,8 @@ Data = (
     | JournalRewound
     | RequestRefused
     | HistoryReviewed
+    | KeyAdded
+    | KeyRevoked
 )
 
 EVENT_TYPES: dict[str, type[Data]] = {
@@ -195,6 +230,8 @@ EVENT_TYPES: dict[str, type[Data]] = {
     "journal.rewound.v1": JournalRewound,
     "request.refused.v1": RequestRefused,
     "history.reviewed.v1": HistoryReviewed,
+    "key.added.v1": KeyAdded,
+    "key.revoked.v1": KeyRevoked,
 }
 TYPE_NAMES = {data_type: name for name, data_type in EVENT_TYPES.items()}
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import islice
 from logging import getLogger
 
-from eventlog import codec, listing, moments, where
+from eventlog import codec, listing, moments
 from eventlog.catalog import Catalog, ModelMetadata
 from eventlog.change import Change
 from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
@@ -20,6 +20,7 @@ from eventlog.journal import FoundAnchor, Journal, Subscriber
 from eventlog.listing import Listing
 from eventlog.replay import Replay
 from eventlog.timeline import Blame, Difference, state_of, stretches
+from eventlog.where import parse
 
 AsOf = int | str | datetime | None
 """A moment: a position, an aware time, either as text; None for now. See `eventlog.moments`."""
@@ -39,6 +40,8 @@ class RegistryQueries:
         subscribers: whose files witness how long the journal already was.
 
         now: the clock; must return aware UTC times.
+
+        checks: called with the newest state whenever it was read; raise what an answer must not be given for.
     """
 
     def __init__(
@@ -47,7 +50,9 @@ class RegistryQueries:
         subscribers: Sequence[Subscriber] = (),
         *,
         now: Callable[[], datetime] = moments.utc_now,
+        checks: Sequence[Callable[[Catalog], None]] = (),
     ) -> None:
+        self._checks = checks
         self._replay = replay
         self._subscribers = subscribers
         self._now = now
@@ -80,7 +85,8 @@ class RegistryQueries:
         """
         with self._threads:
             catalog = self.catalog(as_of)
-            wanted = Listing(condition(where, ("created_at",)), tuple(sort), limit=limit)
+            condition = None if where is None else parse(where, ("created_at",))
+            wanted = Listing(condition, tuple(sort), limit=limit)
             return [catalog.model(model_id) for model_id in listing.models(catalog, wanted)]
 
     def get_active_model(self, *, as_of: AsOf = None) -> ModelMetadata | None:
@@ -97,8 +103,7 @@ class RegistryQueries:
         Raises as `list_models`.
         """
         with self._threads:
-            size = self._size_at(as_of)
-            return self._replay.at(size)
+            return self._replay.at(self._size_at(as_of))
 
     def history(
         self,
@@ -187,7 +192,7 @@ class RegistryQueries:
             if stop < start:
                 raise RefusedError(f"diff: expected the earlier moment first, got {earlier!r} and {later!r}")
             replay = self._quiet_replay()
-            before = state_of(replay.catch_up(start)) if start else state_of(replay.catalog)
+            before = state_of(replay.catch_up(start) if start else replay.catalog)
             known = set(replay.catalog.published)
             changes: list[Change] = []
             if stop > start:
@@ -243,12 +248,20 @@ class RegistryQueries:
         return [item for subscriber in self._subscribers for item in subscriber.anchors(unreadable)]
 
     def _checked(self, found: list[FoundAnchor]) -> Catalog:
-        catalog = self._replay.catch_up()
-        for item in self._replay.check_anchors(found):
+        catalog, foreign = self._compared(found)
+        for item in foreign:
             if catalog.size == 0:
                 raise self._replay.lost(item)
             _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
         return catalog
+
+    def _compared(self, found: list[FoundAnchor]) -> tuple[Catalog, list[FoundAnchor]]:
+        """Read on, compare with the anchors, and return the state and the anchors of other journals."""
+        catalog = self._replay.catch_up()
+        foreign = self._replay.check_anchors(found)
+        for check in self._checks:
+            check(catalog)
+        return catalog, foreign
 
     def _quiet_replay(self) -> Replay:
         """Return another fold of the journal, from zero on; what there is to say of it was said."""
@@ -275,11 +288,6 @@ class RegistryQueries:
         with self._threads:
             replay.catch_up(min(stop, replay.catalog.size + _CHANGES_AT_ONCE), changes.append)
         return changes
-
-
-def condition(text: str | None, times: Sequence[str]) -> where.Condition | None:
-    """Return the condition that *text* spells, if any; see `eventlog.where.parse`."""
-    return None if text is None else where.parse(text, times)
 
 
 def _acknowledged_size(journal: Journal) -> int | None:

@@ -10,13 +10,16 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from eventlog import artifacts, decisions, identity
+from msgspec.structs import replace
+
+from eventlog import artifacts, decisions, identity, keys
 from eventlog import dataset_metadata as metadata_rules
 from eventlog.catalog import Catalog, ModelMetadata
 from eventlog.decisions import Decide, Terms
 from eventlog.errors import RefusedError, refused_by
-from eventlog.events import Event, check_model_id
+from eventlog.events import Event, KeyRevoked, check_model_id
 from eventlog.requests import RegistryRequests
+from eventlog.signed_note import PrivateKey, PublicKey
 
 
 class ModelRegistry(RegistryRequests):
@@ -163,11 +166,54 @@ class ModelRegistry(RegistryRequests):
             def prepare(terms: Terms) -> Decide:
                 return decisions.review(terms, examined, position, self.read_event)
 
-            decision, _ = self._perform(prepare, terms, take_over=False, dry_run=False)
-            at = catalog.positions[terms.request_id] if decision.position is None else decision.position
-            event = self.read_event(at)
-            self._tell_subscribers(None)
-            return event
+            return self._record(prepare, terms)
+
+    def add_key(
+        self,
+        key: PublicKey,
+        *,
+        endorser: PrivateKey | None = None,
+        actor: str | None = None,
+        reason: str | None = None,
+        request_id: str | None = None,
+    ) -> Event:
+        """
+        Record that *key* may sign tree heads from now on; return that event.
+
+        Args:
+            endorser: a key that may sign now; whoever trusts it may then trust the new one.
+
+            actor, reason, request_id: as in `publish_model`.
+
+        Raises as `publish_model`.
+        """
+        terms = replace(self._terms(actor, reason, request_id), key=None)
+        keys.check_kind(key)
+        with self._threads:
+            journal_id = self.catalog().journal_id
+            if journal_id is None:
+                raise RefusedError(
+                    f"{self._replay.journal.where}: expected a journal, got none: publish with --sign-key"
+                )
+            data = keys.added(key, journal_id, endorser, terms.reason)
+            return self._record(lambda terms: decisions.change_key(terms, data, self.read_event), terms)
+
+    def revoke_key(
+        self,
+        key: PublicKey,
+        *,
+        actor: str | None = None,
+        reason: str | None = None,
+        request_id: str | None = None,
+    ) -> Event:
+        """
+        Record that *key* may sign no tree head of more entries than there are now; return that event.
+
+        Raises as `publish_model`.
+        """
+        terms = replace(self._terms(actor, reason, request_id), key=None)
+        data = KeyRevoked(str(key), terms.reason)
+        return self._record(lambda terms: decisions.change_key(terms, data, self.read_event), terms)
 
     def rebuild(self) -> int:
         """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from logging import getLogger
 
-from eventlog import chain
+from eventlog import chain, tree
 from eventlog.catalog import Catalog
 from eventlog.change import Change, applied
 from eventlog.errors import JournalDamagedError, ModelogError
@@ -86,6 +86,10 @@ class Replay:
             earlier.apply(entry)
         return earlier
 
+    def leaves(self, size: int) -> list[bytes]:
+        """Return the leaf hashes of the first *size* entries, for the Merkle tree. Raises as `catch_up`."""
+        return [tree.leaf_hash(entry) for entry in self.journal.read(0, size)]
+
     def settle(self) -> Catalog:
         """
         Fold on until all that is folded survives power loss: confirming may keep entries of an interrupted append.
@@ -114,7 +118,7 @@ class Replay:
         for item in found:
             if item.anchor.journal_id == self.catalog.journal_id:
                 if not self.catalog.gave_up(item.anchor):
-                    (agreeing if self._hash_at(item.anchor.size) == item.anchor.hash else parted).append(item)
+                    (agreeing if self.hash_at(item.anchor.size) == item.anchor.hash else parted).append(item)
             elif item.binding:
                 raise self.lost(item)
             else:
@@ -132,7 +136,7 @@ class Replay:
             f"as {item.where} remembers, got no entries: check --registry-dir, or restore a backup"
         )
 
-    def _hash_at(self, size: int) -> str | None:
+    def hash_at(self, size: int) -> str | None:
         """Return the hash that the journal had after *size* entries; None where it never had so many."""
         if size > self.catalog.size:
             return None
@@ -144,7 +148,7 @@ class Replay:
     def _parted(self, item: FoundAnchor, agreeing: list[FoundAnchor]) -> JournalDamagedError:
         """Return the error that says that the journal is not what *item* remembers, and who agrees with the journal."""
         where, size, anchor = self.journal.where, self.catalog.size, item.anchor
-        got = self._hash_at(anchor.size)
+        got = self.hash_at(anchor.size)
         also = f"; {' and '.join(other.where for other in agreeing)} agrees with the journal" if agreeing else ""
         ways_on = (
             f"if it was that file, {item.forget} and run rebuild; if journal.head is an old one, run repair "

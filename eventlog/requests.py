@@ -29,7 +29,7 @@ from eventlog.errors import (
     UnsupportedFormatError,
     refused_by,
 )
-from eventlog.events import ModelPublished, ModelRolledBack, RequestRefused, check_model_id
+from eventlog.events import Event, ModelPublished, ModelRolledBack, RequestRefused, check_model_id
 from eventlog.journal import FoundAnchor, Subscriber
 from eventlog.queries import RegistryQueries
 from eventlog.replay import Replay, catch_up_all
@@ -55,6 +55,10 @@ class RegistryRequests(RegistryQueries):
             interrupts until the call is over.
 
         record_refusals: whether a request that is refused is recorded as such.
+
+        signing: the public key that signs tree heads; refused unless the journal knows it, or begins with it.
+
+        checks: as in `RegistryQueries`.
     """
 
     def __init__(
@@ -66,8 +70,11 @@ class RegistryRequests(RegistryQueries):
         random_bytes: Callable[[int], bytes] = os.urandom,
         point_of_no_return: Callable[[], None] = lambda: None,
         record_refusals: bool = False,
+        signing: str | None = None,
+        checks: Sequence[Callable[[Catalog], None]] = (),
     ) -> None:
-        super().__init__(replay, subscribers, now=now)
+        super().__init__(replay, subscribers, now=now, checks=checks)
+        self._signing = signing
         self._random_bytes = random_bytes
         self._point_of_no_return = point_of_no_return
         self._record_refusals = record_refusals
@@ -90,6 +97,7 @@ class RegistryRequests(RegistryQueries):
             request_id=request_id,
             reason=None if reason is None else identity.check_utf8("reason", reason),
             expect_active=expect_active,
+            key=self._signing,
         )
 
     def _carry_out(
@@ -121,10 +129,11 @@ class RegistryRequests(RegistryQueries):
         last_look: Callable[[], None] = lambda: None,
     ) -> tuple[Decision, datetime]:
         """Decide without the lock; then, unless the answer is there or it is a dry run, decide and append under it."""
-        found = self._anchors()
-        catalog = self._replay.catch_up()
+        catalog, foreign = self._compared(self._anchors())
         with refused_by("take-over"):
-            terms = self._admit(self._replay.check_anchors(found), terms, take_over)
+            terms = self._admit(foreign, terms, take_over)
+        if terms.key is not None:
+            decisions.check_key(catalog, terms.key)
         decide = prepare(terms)
         now = self._now()
         if now.tzinfo is None:
@@ -141,6 +150,18 @@ class RegistryRequests(RegistryQueries):
         if decision.data is not None:
             decision = self._transaction.run(decide, terms, last_look)
         return decision, now
+
+    def _record(self, prepare: Callable[[Terms], Decide], terms: Terms) -> Event:
+        """Perform a request that is about the journal, tell the subscribers, and return its event."""
+        with self._threads:
+            decision, _ = self._perform(prepare, terms, take_over=False, dry_run=False)
+            position = decision.position
+            if position is None:
+                position = self._replay.catalog.positions[terms.request_id]
+            event = self.read_event(position)
+            _log.info("%s: recorded at position %d", event.type, position)
+            self._tell_subscribers(None)
+            return event
 
     @contextmanager
     def on_record(

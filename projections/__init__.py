@@ -10,12 +10,15 @@ What keeps a registry in good health (`verify_registry`, `repair_registry`, `bac
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from eventlog import registry as _registry
+from eventlog import signed_note
 from eventlog.catalog import ModelMetadata
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from projections.runtime_state import RuntimeCheckpoint, RuntimeStateManager
+from projections.tree_head_note import TreeHeadNote
 from projections.wiring import manager_of, wire
 
 if TYPE_CHECKING:
@@ -52,7 +55,13 @@ class ModelRegistry(_registry.ModelRegistry):
 
         lock_timeout_seconds: how long a writer waits for another one.
 
-        settings: `now`, `random_bytes` and `point_of_no_return`, as in `eventlog.registry.ModelRegistry`.
+        sign_key: signs the tree head after each event; the text of a key file as keygen writes it.
+
+        public_key: the text of a public key: nothing is answered or changed unless a tree head that it signed, or a key
+            that it endorsed, agrees with the journal.
+
+        settings: `now`, `random_bytes`, `point_of_no_return` and `record_refusals`, as in
+            `eventlog.requests.RegistryRequests`.
     """
 
     def __init__(
@@ -61,9 +70,17 @@ class ModelRegistry(_registry.ModelRegistry):
         state_manager: RuntimeStateManager | None = None,
         *,
         lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
+        sign_key: str | None = None,
+        public_key: str | None = None,
         **settings: Any,
     ) -> None:
-        replay, projector = wire(root, state_manager, lock_timeout_seconds=lock_timeout_seconds)
+        signer = None if sign_key is None else signed_note.parse_private_key(sign_key, "sign_key")
+        replay, projector = wire(root, state_manager, lock_timeout_seconds=lock_timeout_seconds, sign_key=signer)
+        if signer is not None:
+            settings["signing"] = str(signer.public)
+        if public_key is not None:
+            pinned = signed_note.parse_public_key(public_key, "public_key")
+            settings["checks"] = [partial(TreeHeadNote(os.fspath(root), replay).check, pinned)]
         super().__init__(replay, [projector], **settings)
 
 

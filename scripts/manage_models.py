@@ -70,6 +70,8 @@ VERBS = {
     "diff": "show what changed between two moments",
     "blame": "show who published a model and when it was active",
     "review": "record that somebody examined the history",
+    "keygen": "make a key that signs tree heads, or a witness's",
+    "keys": "list, add and revoke the keys of a journal",
     "rebuild": "write the derived files anew from the journal",
     "verify": "audit the journal and the derived files",
     "repair": "mend a damaged journal, as far as that can be proven",

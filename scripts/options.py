@@ -11,14 +11,24 @@ import click
 from eventlog import durable
 from eventlog.locking import LOCK_TIMEOUT_SECONDS, LOCK_TIMEOUT_SECONDS_MAX
 from projections import ModelRegistry, open_registry
-from scripts import output
+from scripts import keyfiles, output
 from scripts.interrupts import Interrupts
 
 REGISTRY_DIR = "var/models"
 STATE_DIR = "var/runtime"
 SETTINGS = tuple(
     f"MODELOG_{name}"
-    for name in ("REGISTRY_DIR", "STATE_DIR", "ACTOR", "OUTPUT", "LOCK_TIMEOUT", "LOG_LEVEL", "RECORD_REFUSALS")
+    for name in (
+        "REGISTRY_DIR",
+        "STATE_DIR",
+        "ACTOR",
+        "OUTPUT",
+        "LOCK_TIMEOUT",
+        "LOG_LEVEL",
+        "RECORD_REFUSALS",
+        "SIGN_KEY",
+        "PUBLIC_KEY",
+    )
 )
 LEVELS = ("debug", "info", "warning", "error")
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -40,6 +50,40 @@ def _as_seconds(ctx: click.Context, param: click.Parameter, value: float) -> flo
 
 def _set_level(ctx: click.Context, param: click.Parameter, value: str) -> None:
     output.set_log_level(value)
+
+
+def _as_public_key(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else keyfiles.read_public(value)
+
+
+def _as_sign_key(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else keyfiles.read_private(value)
+
+
+def signing(function: _F) -> _F:
+    """Add what every verb takes after which the tree head may be signed."""
+    add = click.option(
+        "--sign-key",
+        show_envvar=True,
+        envvar="MODELOG_SIGN_KEY",
+        callback=_as_sign_key,
+        metavar="FILE",
+        help="Sign the tree head afterwards with this private key (see keygen).",
+    )
+    return add(function)
+
+
+def trusting(function: _F) -> _F:
+    """Add the public key that whoever asks trusts."""
+    add = click.option(
+        "--public-key",
+        show_envvar=True,
+        envvar="MODELOG_PUBLIC_KEY",
+        callback=_as_public_key,
+        metavar="KEY",
+        help="Go on only if a tree head that this key signed agrees: a public key, or the file it stands in.",
+    )
+    return add(function)
 
 
 def common(function: _F) -> _F:
@@ -134,6 +178,8 @@ def changing(function: _F) -> _F:
     """Add what every verb takes that appends an event."""
     for add in (
         waiting,
+        trusting,
+        signing,
         click.option(
             "--record-refusals",
             is_flag=True,
@@ -168,16 +214,14 @@ def hold_interrupts() -> Callable[[], None]:
     return interrupts.hold if interrupts else lambda: None
 
 
-def open_for_change(
-    registry_dir: str, state_dir: str | None, lock_timeout: float, *, record_refusals: bool = False
-) -> ModelRegistry:
+def open_for_change(registry_dir: str, state_dir: str | None, lock_timeout: float, **settings: Any) -> ModelRegistry:
     """Return the registry with its runtime attached; from the point of no return on, interrupts are held."""
     return open_registry(
         registry_dir,
         STATE_DIR if state_dir is None else state_dir,
         lock_timeout_seconds=lock_timeout,
         point_of_no_return=hold_interrupts(),
-        record_refusals=record_refusals,
+        **settings,
     )
 
 
@@ -193,6 +237,6 @@ def paired_state_dir(registry_dir: str, state_dir: str | None) -> str | None:
         return STATE_DIR if os.path.realpath(registry_dir) == os.path.realpath(REGISTRY_DIR) else None
 
 
-def open_for_reading(registry_dir: str, state_dir: str | None) -> ModelRegistry:
+def open_for_reading(registry_dir: str, state_dir: str | None, public_key: str | None = None) -> ModelRegistry:
     """Return the registry to ask; a runtime checkpoint that belongs to it counts as a witness of the history."""
-    return open_registry(registry_dir, paired_state_dir(registry_dir, state_dir))
+    return open_registry(registry_dir, paired_state_dir(registry_dir, state_dir), public_key=public_key)

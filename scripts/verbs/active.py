@@ -13,11 +13,14 @@ _log = getLogger("modelog")
 
 @click.command()
 @filters.as_of
+@options.trusting
 @options.shown
 @options.common
-def command(as_of: str | None, output_format: str, registry_dir: str, state_dir: str | None) -> None:
+def command(
+    as_of: str | None, public_key: str | None, output_format: str, registry_dir: str, state_dir: str | None
+) -> None:
     """Show the model that is active, or was at a moment; JSON null where there is none."""
-    catalog = options.open_for_reading(registry_dir, state_dir).catalog(as_of)
+    catalog = options.open_for_reading(registry_dir, state_dir, public_key).catalog(as_of)
     model_id = catalog.active_id()
     if model_id is not None:
         models.print_model(catalog, model_id, output_format)

@@ -10,15 +10,23 @@ from scripts import filters, models, options, output, rows
 @click.command()
 @click.argument("model_id")
 @filters.as_of
+@options.trusting
 @options.shown
 @options.common
-def command(model_id: str, as_of: str | None, output_format: str, registry_dir: str, state_dir: str | None) -> None:
+def command(
+    model_id: str,
+    as_of: str | None,
+    public_key: str | None,
+    output_format: str,
+    registry_dir: str,
+    state_dir: str | None,
+) -> None:
     """
     Show by whom and why a model was published, when it was active, what displaced it and who brought it back.
 
     For jsonl and csv the rows are the stretches in which it was active.
     """
-    blame = options.open_for_reading(registry_dir, state_dir).blame(model_id, as_of=as_of)
+    blame = options.open_for_reading(registry_dir, state_dir, public_key).blame(model_id, as_of=as_of)
     if output_format == "json":
         output.print_json(blame.to_dict())
     elif output_format != "table":

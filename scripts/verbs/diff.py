@@ -11,15 +11,23 @@ from scripts import options, output, rows
 @click.command()
 @click.argument("earlier", metavar="A", callback=options.as_text)
 @click.argument("later", metavar="[B]", required=False, callback=options.as_text)
+@options.trusting
 @options.shown
 @options.common
-def command(earlier: str, later: str | None, output_format: str, registry_dir: str, state_dir: str | None) -> None:
+def command(
+    earlier: str,
+    later: str | None,
+    public_key: str | None,
+    output_format: str,
+    registry_dir: str,
+    state_dir: str | None,
+) -> None:
     """
     Show what changed after moment A, up to and with moment B, or to now; each a TIME or a POSITION.
 
     For jsonl and csv the rows are the events between the two.
     """
-    found = options.open_for_reading(registry_dir, state_dir).diff(earlier, later)
+    found = options.open_for_reading(registry_dir, state_dir, public_key).diff(earlier, later)
     if output_format == "json":
         output.print_json(found.to_dict())
         return

@@ -34,10 +34,12 @@ STATUS_INTERRUPTED = 130
     show_default=True,
     help="For people or for programs; json is the same as jsonl here.",
 )
+@options.trusting
 @options.common
 def command(
     start: int | None,
     limit: int | None,
+    public_key: str | None,
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
@@ -49,7 +51,7 @@ def command(
     None is missed: whoever was killed begins again behind the position it dealt with last.
     """
     criteria = filters.criteria(**wanted)
-    registry = options.open_for_reading(registry_dir, state_dir)
+    registry = options.open_for_reading(registry_dir, state_dir, public_key)
     changes = filter(criteria.admits, registry.follow(start, pause_seconds=FOLLOW_PAUSE_SECONDS))
     try:
         if output_format == "csv":

@@ -14,6 +14,7 @@ from scripts import filters, options, rows
 @filters.filtering
 @filters.limited
 @filters.as_of
+@options.trusting
 @options.shown
 @options.common
 def command(
@@ -22,6 +23,7 @@ def command(
     limit: int | None,
     reverse: bool,
     as_of: str | None,
+    public_key: str | None,
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
@@ -33,6 +35,6 @@ def command(
     A time marked ! is before an earlier event's: some clock went backwards. Order is the position.
     """
     criteria = filters.criteria(start=start or 0, last=last, **wanted)
-    registry = options.open_for_reading(registry_dir, state_dir)
+    registry = options.open_for_reading(registry_dir, state_dir, public_key)
     changes = registry.history(criteria, as_of=as_of, limit=limit, newest_first=reverse)
     rows.print_changes(changes, output_format)

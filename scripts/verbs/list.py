@@ -32,6 +32,7 @@ _log = getLogger("modelog")
 @filters.conditional(("created_at",))
 @filters.limited
 @filters.as_of
+@options.trusting
 @options.shown
 @options.common
 def command(
@@ -41,6 +42,7 @@ def command(
     limit: int | None,
     reverse: bool,
     as_of: str | None,
+    public_key: str | None,
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
@@ -49,7 +51,7 @@ def command(
     if verified_prefix and as_of is not None:
         raise click.UsageError("--verified-prefix shows a damaged journal, of which nothing is known --as-of a moment")
     wanted = Listing(condition, sort, reverse, limit)
-    registry = options.open_for_reading(registry_dir, state_dir)
+    registry = options.open_for_reading(registry_dir, state_dir, public_key)
     problem: ModelogError | None = None
     if verified_prefix:
         catalog, problem = registry.verified_prefix()

@@ -17,6 +17,7 @@ from scripts import options, output
     metavar="POSITION",
     help="The last entry that was examined.  [default: the newest]",
 )
+@options.signing
 @options.repeatable
 @options.explained
 @options.waiting
@@ -28,12 +29,13 @@ def command(
     actor: str | None,
     reason: str | None,
     lock_timeout: float,
+    sign_key: str | None,
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
 ) -> int:
     """Record that somebody examined the history up to a position, and what they say of it (--reason)."""
-    registry = options.open_for_change(registry_dir, state_dir, lock_timeout)
+    registry = options.open_for_change(registry_dir, state_dir, lock_timeout, sign_key=sign_key)
     event = registry.review(position, actor=actor, reason=reason, request_id=request_id)
     data = event.data
     assert isinstance(data, HistoryReviewed), "a review records nothing else"

@@ -19,9 +19,12 @@ def command(
     state_dir: str | None,
     lock_timeout: float,
     record_refusals: bool,
+    sign_key: str | None,
+    public_key: str | None,
     **terms: Any,
 ) -> None:
     """Make an older model active again, if its file is there and unchanged; prints it as JSON."""
-    registry = options.open_for_change(registry_dir, state_dir, lock_timeout, record_refusals=record_refusals)
+    settings = {"record_refusals": record_refusals, "sign_key": sign_key, "public_key": public_key}
+    registry = options.open_for_change(registry_dir, state_dir, lock_timeout, **settings)
     with progress.hashing() as hashing:
         output.print_recorded(lambda: registry.rollback(model_id, progress=hashing, **terms), dry_run=terms["dry_run"])

@@ -1,0 +1,155 @@
+"""
+journal → `tree_head.note`: the newest signed tree head, where a key is configured; see `eventlog.tree_head`.
+
+It is signed only where it extends the one that is there: a journal that was cut or rewritten is refused before, as
+with any anchor, and a key that signed entries which a person gave up never signs again. The same key and journal give
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from logging import getLogger
+
+from eventlog import durable, keys, locking, signed_note, tree_head
+from eventlog.catalog import Catalog
+from eventlog.errors import JournalDamagedError, RefusedError
+from eventlog.replay import Replay
+from eventlog.signed_note import NOTE_BYTES_MAX, Note, PrivateKey, PublicKey
+from eventlog.tree_head import TreeHead
+from projections.projector import Stored, is_due
+
+NAME = "tree_head.note"
+_log = getLogger("modelog")
+
+
+class TreeHeadNote:
+    """
+    The projection into `DIRECTORY/tree_head.note`; see `projections.projector.Projection`.
+
+    Args:
+        directory: the registry's, where the journal is.
+
+        replay: gives the leaves of the tree.
+
+        signer: signs; without it the file is only read.
+
+        lock_timeout_seconds: how long to wait for another writer of the file.
+    """
+
+    binding = True
+    forget = "move it away"
+
+    def __init__(
+        self,
+        directory: str,
+        replay: Replay,
+        signer: PrivateKey | None = None,
+        *,
+        lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS,
+    ) -> None:
+        self.where = os.path.join(directory, NAME)
+        self._directory = directory
+        self._replay = replay
+        self._signer = signer
+        self._lock_timeout_seconds = lock_timeout_seconds
+
+    def stored(self) -> Stored:
+        """Read the file; it has no anchor where it is missing or cannot be understood."""
+        found = self._read()
+        if found is None:
+            return Stored(None, lambda catalog: self._signer is None and not self._exists())
+        head, _ = found
+        return Stored(head.anchor, lambda catalog: self._agrees(head, catalog))
+
+    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
+        """Sign the tree head of *catalog*, never one of fewer entries than the file's."""
+        if self._signer is None:
+            return
+        with locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds):
+            found = self._read()
+            anchor = None if found is None else found[0].anchor
+            if found is not None and catalog.gave_up(found[0].anchor):
+                self._refuse_two_histories(found[1], self._signer.public)
+            if is_due(anchor, catalog, rebuild=rebuild):
+                durable.replace_file(self.where, self._render(catalog, self._signer))
+            else:
+                durable.sync_directory(self._directory)  # whoever wrote it may have died before it did
+
+    def check(self, pinned: PublicKey, catalog: Catalog) -> None:
+        """
+        Refuse a journal that no tree head confirms which *pinned*, or a key that it leads to, has signed.
+
+        Raises:
+            JournalDamagedError: there is none, or it is signed by nobody whom *pinned* vouches for.
+        """
+        if catalog.size == 0 or catalog.journal_id is None:
+            return
+        found = self._read()
+        if found is None:
+            raise JournalDamagedError(
+                f"{self.where}: expected a tree head signed by {pinned.name}+{pinned.id.hex()}, got none: "
+                "publish with --sign-key, or find out who took it away"
+            )
+        head, note = found
+        trusted = keys.trusted(pinned, catalog.keys, catalog.journal_id)
+        for spelled, standing in trusted.items():
+            key = signed_note.parse_public_key(spelled, self.where)
+            if standing.could_sign(head.size) and note.signed_by(key) is not None:
+                break
+        else:
+            raise JournalDamagedError(
+                f"{self.where}: expected a signature of {pinned.name}+{pinned.id.hex()} or of a key that it endorsed, got "
+                f"none that holds for {head.size} entries: history was rewritten, or another key has signed: run verify"
+            )
+        got = self._replay.hash_at(head.size) if head.anchor.journal_id == catalog.journal_id else head.origin
+        if head.size <= catalog.size and got != head.chain:
+            raise JournalDamagedError(
+                f"{self.where}: expected hash {head.chain} after {head.size} entries, got {got}: history was rewritten"
+            )
+        if head.size < catalog.size:
+            _log.warning("%s: the newest %d entries are not signed yet", self.where, catalog.size - head.size)
+
+    def read(self) -> tuple[TreeHead, Note] | None:
+        """Return the tree head and its note, unverified; None where there is none that can be understood."""
+        return self._read()
+
+    def _agrees(self, head: TreeHead, catalog: Catalog) -> bool:
+        if head.size > catalog.size or (self._signer is not None and head.size != catalog.size):
+            return False
+        if head.anchor.journal_id != catalog.journal_id:
+            return False
+        leaves = self._replay.leaves(head.size)
+        return len(leaves) == head.size and tree_head.head_of(head.anchor, leaves) == head
+
+    def _render(self, catalog: Catalog, signer: PrivateKey) -> bytes:
+        anchor = catalog.anchor()
+        assert anchor is not None, "a projection is written from at least one entry"
+        decided = catalog.keys.get(str(signer.public))
+        if decided is None or not decided.could_sign(catalog.size):
+            raise RefusedError(f"{self.where}: expected a key that may sign {catalog.size} entries: run keys list")
+        head = tree_head.head_of(anchor, self._replay.leaves(catalog.size))
+        return str(tree_head.sign(head, [signer])).encode()
+
+    def _refuse_two_histories(self, note: Note, key: PublicKey) -> None:
+        if any((item.name, item.key_id) == (key.name, key.id) for item in note.signatures):
+            raise RefusedError(
+                f"{self.where}: expected a key that has signed only this history, got {key.name}+{key.id.hex()}, which "
+                "signed entries that a rewind gave up: run keys revoke, keygen and keys add"
+            )
+
+    def _exists(self) -> bool:
+        return os.path.lexists(self.where)
+
+    def _read(self) -> tuple[TreeHead, Note] | None:
+        with durable.refusing(self.where):
+            try:
+                data = durable.read_file(self.where, bytes_max=NOTE_BYTES_MAX)
+            except FileNotFoundError:
+                return None
+        try:
+            note = signed_note.parse(data, self.where)
+            return tree_head.of_note(note, self.where), note
+        except RefusedError as error:
+            _log.warning("%s: not used: move it away, then rebuild with --sign-key", error)
+            return None

@@ -1,0 +1,75 @@
+"""
+Key files: a private key only its owner can read, and the public key beside it.
+
+The private file holds one line that must never be shown; the public one, `FILE.pub`, one line for everybody.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from eventlog import durable, signed_note
+from eventlog.errors import RefusedError
+from eventlog.signed_note import PrivateKey
+
+PUBLIC_SUFFIX = ".pub"
+_BYTES_MAX = 4_096
+
+
+def read_private(path: str) -> str:
+    """
+    Return the line of a private key's file, checked.
+
+    Raises:
+        RefusedError: it is missing, no such key, or others can read it.
+    """
+    where = f"key file {path}"
+    with durable.refusing(where):
+        found = os.stat(path)
+    if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
+        raise RefusedError(
+            f"{where}: expected one that only its owner can read, got mode {found.st_mode & 0o777:04o}: chmod 600"
+        )
+    line = _line(path, where)
+    signed_note.parse_private_key(line, where)
+    return line
+
+
+def read_public(text: str) -> str:
+    """Return the public key that *text* is, or that stands in the file *text*. Raises RefusedError where it is none."""
+    line, where = text, "--public-key"
+    if os.path.exists(text):
+        where = f"key file {text}"
+        line = _line(text, where)
+    return str(signed_note.parse_public_key(line, where))
+
+
+def create(path: str, key: PrivateKey) -> None:
+    """
+    Write both files, the private one first; neither may be there.
+
+    Raises:
+        RefusedError: one is there, or they cannot be written.
+    """
+    for name in (path, path + PUBLIC_SUFFIX):
+        if os.path.lexists(name):
+            raise RefusedError(f"key file {name}: expected no such file, got one: a key is never overwritten")
+    before = os.umask(0o077)
+    try:
+        with durable.refusing(f"key file {path}"):
+            durable.create_file(path, f"{key.spelled()}\n".encode())
+    finally:
+        os.umask(before)
+    with durable.refusing(f"key file {path}{PUBLIC_SUFFIX}"):
+        durable.create_file(path + PUBLIC_SUFFIX, f"{key.public}\n".encode())
+        durable.sync_directory(os.path.dirname(os.path.abspath(path)))
+
+
+def _line(path: str, where: str) -> str:
+    with durable.refusing(where):
+        data = durable.read_file(path, bytes_max=_BYTES_MAX)
+    try:
+        return data.decode().strip()
+    except UnicodeDecodeError:
+        raise RefusedError(f"{where}: expected one line of text, got other bytes") from None

@@ -1,0 +1,32 @@
+"""`keygen`: a key that signs tree heads, or a witness's."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+import click
+
+from eventlog import signed_note
+from eventlog.ed25519 import SEED_BYTES
+from eventlog.signed_note import KIND_LOG, KIND_WITNESS, PrivateKey
+from scripts import keyfiles, options, output
+
+
+@click.command()
+@click.argument("path", metavar="FILE", type=click.Path())
+@click.option(
+    "--name", callback=options.as_text, help="The key's name, such as example.com/models.  [default: modelog/HOST]"
+)
+@click.option("--witness", is_flag=True, help="A witness's key; it signs tree heads of others, with the time.")
+@click.option("--log-level", envvar="MODELOG_LOG_LEVEL", type=click.Choice(options.LEVELS), hidden=True)
+def command(path: str, name: str | None, witness: bool, log_level: str | None) -> None:
+    """
+    Write a new private key to FILE, which only its owner can read, and the public key to FILE.pub; print the latter.
+
+    A journal whose first model is published with --sign-key begins with that key; `keys add` adds one later.
+    """
+    name = signed_note.check_name(f"modelog/{platform.node() or 'host'}" if name is None else name)
+    key = PrivateKey(name, KIND_WITNESS if witness else KIND_LOG, os.urandom(SEED_BYTES))
+    keyfiles.create(path, key)
+    output.print_line(output.escape(str(key.public)))
