@@ -5,6 +5,7 @@ Every exception of the project, grouped by what is now true on disk.
 |-----------------------|-----------------------------------------------------------------------------|
 | `RefusedError`        | nothing was appended                                                        |
 | `JournalDamagedError` | nothing was appended; what was acknowledged earlier is not all there        |
+| `EvidenceError`       | nothing changed; a proof or signature does not show what it should          |
 | `OutcomeUnknownError` | the event may or may not be in the journal; the same id settles it          |
 | `ProjectionLagError`  | the event is in the journal for good; a file derived from it is behind      |
 | `RuntimeStateError`   | nothing changed in the runtime's directory                                  |
@@ -80,6 +81,10 @@ class JournalDamagedError(ModelRegistryError):
         self.size_bytes = size_bytes
         self.expected = expected
         self.actual = actual
+
+
+class EvidenceError(ModelRegistryError):
+    """A signature, proof or tree head does not show what it should. Nothing was changed."""
 
 
 class OutcomeUnknownError(ModelRegistryError):

@@ -55,9 +55,7 @@ def added(key: PublicKey, journal_id: str, endorser: PrivateKey | None, reason: 
 def check_kind(key: PublicKey) -> PublicKey:
     """Return *key*, or raise `RefusedError` where it is a witness's."""
     if key.kind != KIND_LOG:
-        raise RefusedError(
-            f"key {key.name}: expected one for tree heads, got a witness's: run keygen without --witness"
-        )
+        raise RefusedError(f"key {key.name}: expected one for tree heads, got a witness's: see keygen")
     return key
 
 

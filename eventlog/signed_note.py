@@ -101,6 +101,11 @@ class Note(Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.text}\n{''.join(map(str, self.signatures))}"
 
+    def signers(self) -> str:
+        """Return in words who says to have signed."""
+        names = [f"{item.name}+{item.key_id.hex()}" for item in self.signatures]
+        return f"{', '.join(names):.300}"
+
     def signed_by(self, key: PublicKey) -> int | None:
         """
         Return when *key* signed this text, in seconds since 1970, or 0 where its kind says no time; None if it did not.

@@ -7,24 +7,24 @@ Where it is asked to, also every artifact. Every command and every fault test th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
 from msgspec import Struct
 
-from eventlog import artifact_audit
+from eventlog import artifact_audit, reach
 from eventlog.artifact_audit import ArtifactProblem
 from eventlog.artifacts import Progress
 from eventlog.catalog import Catalog
+from eventlog.confirmation import Confirmed, Trust, confirm
 from eventlog.errors import MEND_LINES, JournalDamagedError, ModelogError, RefusedError
 from eventlog.events import Event, JournalRewound, ModelPublished, ModelRolledBack
 from eventlog.journal import Anchor, FoundAnchor, Journal, Notice, Subscriber
+from eventlog.reach import Level
 from eventlog.replay import Replay
 
 Verdict = Literal["intact", "damaged", "cannot tell"]
-Level = Literal["none", "L0", "L1", "L2"]
 
 
 class Finding(Struct, frozen=True):
@@ -89,20 +89,11 @@ class Report(Struct, frozen=True):
     artifacts: int | None = None
 
 
-_REACH = {
-    "none": "the journal as a whole cannot be relied on; list --verified-prefix shows what verifies",
-    "L0": "the bytes parse; nothing says how many there were",
-    "L1": "chain and head are intact; no file in another directory confirms it, so a directory that was set back to an "
-    "earlier state would look the same (a runtime's, known through --state-dir, would tell)",
-    "L2": "chain and head are intact and agree with a file outside the registry directory{part}; "
-    "somebody who can write both directories could still have recomputed every hash",
-}
-
-
 def verify(
     replay: Replay,
     subscribers: Sequence[Subscriber],
     *,
+    trust: Trust | None = None,
     artifacts: bool = False,
     progress: Progress | None = None,
 ) -> Report:
@@ -113,6 +104,8 @@ def verify(
         replay: fresh, so that everything is read.
 
         subscribers: whose anchors are compared and whose files are audited.
+
+        trust: whose signatures count, for the levels L3 and L4.
 
         artifacts: also compare every artifact with the hash that was recorded of it.
 
@@ -126,7 +119,13 @@ def verify(
     notices = replay.journal.notices()
     findings += [Finding(_kind(notice), notice.what) for notice in notices]
     history = _verdict(findings)
-    level = _level(catalog, agreeing, history, headless=any(notice.extent_unknown for notice in notices))
+    headless = any(notice.extent_unknown for notice in notices)
+    confirmed: list[Confirmed] = []
+    if trust is not None and history == "intact":
+        confirmed, failed = confirm(replay, trust)
+        findings += [_damage(error, replay.journal) for error in failed]
+        history = _verdict(findings)
+    level = reach.level(catalog, agreeing, confirmed, intact=history == "intact", headless=headless)
     findings += [Finding("unreadable", line) for line in unread]
     findings += _backward(catalog)
     if artifacts:
@@ -134,11 +133,11 @@ def verify(
     return Report(
         _verdict(findings),
         level,
-        _REACH[level].format(part=_part(catalog, agreeing)),
+        reach.in_words(level, catalog, agreeing, confirmed),
         catalog.journal_id,
         catalog.size,
         catalog.hash,
-        [item.where for item in agreeing],
+        list(dict.fromkeys([item.where for item in agreeing] + [item.where for item in confirmed])),
         [line for event in catalog.set_aside for line in _set_aside(event)],
         findings,
         len(catalog.published) if artifacts else None,
@@ -255,21 +254,3 @@ def _kind(notice: Notice) -> Literal["damage", "unreadable", "notice"]:
 def _verdict(findings: list[Finding]) -> Verdict:
     kinds = {finding.kind for finding in findings}
     return "damaged" if kinds & {"damage", "artifact"} else "cannot tell" if "unreadable" in kinds else "intact"
-
-
-def _outside(catalog: Catalog, agreeing: list[FoundAnchor]) -> list[FoundAnchor]:
-    """Return the anchors in other directories than the journal's."""
-    beside = os.path.dirname(os.path.realpath(catalog.where))
-    return [item for item in agreeing if os.path.dirname(os.path.realpath(item.where)) != beside]
-
-
-def _level(catalog: Catalog, agreeing: list[FoundAnchor], history: Verdict, *, headless: bool) -> Level:
-    if history == "intact":
-        return "L2" if _outside(catalog, agreeing) else "L1"
-    return "L0" if headless and catalog.size else "none"
-
-
-def _part(catalog: Catalog, agreeing: list[FoundAnchor]) -> str:
-    """Say how much of the journal the files in other directories confirm, where that is not all of it."""
-    confirmed = max((item.anchor.size for item in _outside(catalog, agreeing)), default=0)
-    return "" if confirmed >= catalog.size else f", which confirms the first {confirmed} of {catalog.size} entries"

@@ -23,7 +23,7 @@ from eventlog.moments import utc_now
 from eventlog.repair import Action, RepairReport, Repairs
 from eventlog.verify import Report
 from eventlog.verify import verify as _verify
-from projections import registry_json
+from projections import evidence, registry_json
 from projections.wiring import manager_of, wire
 
 Path = str | os.PathLike[str]
@@ -35,10 +35,23 @@ def verify_registry(
     *,
     artifacts: bool = False,
     progress: Progress | None = None,
+    public_key: str | None = None,
+    witness_path: Path | None = None,
+    witness_key: str | None = None,
 ) -> Report:
-    """Audit a registry from its first byte, its derived files and, if asked, its artifacts; see `eventlog.verify`."""
+    """
+    Audit a registry from its first byte, its derived files and, if asked, its artifacts; see `eventlog.verify`.
+
+    Args:
+        public_key: a tree head that it, or a key that it endorsed, has signed must agree.
+
+        witness_path: what a witness keeps; it must agree, too, and be signed by *witness_key* where that is given.
+    """
     replay, projector = wire(registry_dir, manager_of(state_dir), tell=_silent)
-    return _verify(replay, [projector], artifacts=artifacts, progress=progress)
+    trust = None
+    if public_key is not None:
+        trust = evidence.trust(public_key, registry_dir, witness_path=witness_path, witness_key=witness_key)
+    return _verify(replay, [projector], trust=trust, artifacts=artifacts, progress=progress)
 
 
 def repair_registry(

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 from logging import getLogger
 
-from eventlog import durable, keys, locking, signed_note, tree_head
+from eventlog import durable, locking, tree_head
 from eventlog.catalog import Catalog
+from eventlog.confirmation import is_trusted
 from eventlog.errors import JournalDamagedError, RefusedError
 from eventlog.replay import Replay
 from eventlog.signed_note import NOTE_BYTES_MAX, Note, PrivateKey, PublicKey
@@ -92,15 +93,10 @@ class TreeHeadNote:
                 "publish with --sign-key, or find out who took it away"
             )
         head, note = found
-        trusted = keys.trusted(pinned, catalog.keys, catalog.journal_id)
-        for spelled, standing in trusted.items():
-            key = signed_note.parse_public_key(spelled, self.where)
-            if standing.could_sign(head.size) and note.signed_by(key) is not None:
-                break
-        else:
+        if not is_trusted(head, note, pinned, catalog):
             raise JournalDamagedError(
-                f"{self.where}: expected a signature of {pinned.name}+{pinned.id.hex()} or of a key that it endorsed, got "
-                f"none that holds for {head.size} entries: history was rewritten, or another key has signed: run verify"
+                f"{self.where}: expected a signature of {pinned.name}+{pinned.id.hex()} or a key that it endorsed, got "
+                f"none that holds for {head.size} entries: history was rewritten, or another key signed: run verify"
             )
         got = self._replay.hash_at(head.size) if head.anchor.journal_id == catalog.journal_id else head.origin
         if head.size <= catalog.size and got != head.chain:
@@ -148,8 +144,7 @@ class TreeHeadNote:
             except FileNotFoundError:
                 return None
         try:
-            note = signed_note.parse(data, self.where)
-            return tree_head.of_note(note, self.where), note
+            return tree_head.parsed(data, self.where)
         except RefusedError as error:
             _log.warning("%s: not used: move it away, then rebuild with --sign-key", error)
             return None

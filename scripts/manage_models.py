@@ -8,7 +8,7 @@ Exit statuses, all of them:
 | 0   | done                                                                   |
 | 1   | a bug of ours, with a traceback                                        |
 | 2   | refused, or bad usage; nothing changed                                 |
-| 3   | the journal is damaged or was rewound                                  |
+| 3   | the journal is damaged or was rewound; a proof does not hold           |
 | 4   | outcome unknown: retry with the same `--id`                            |
 | 5   | recorded, but a derived file is behind: run `rebuild`                  |
 | 130 | interrupted (Ctrl-C) before anything was recorded                      |
@@ -37,6 +37,7 @@ import click
 
 from eventlog import __version__
 from eventlog.errors import (
+    EvidenceError,
     JournalDamagedError,
     ModelogError,
     OutcomeUnknownError,
@@ -55,6 +56,7 @@ STATUSES: dict[type[ModelogError], int] = {
     RefusedError: STATUS_REFUSED,
     RuntimeStateError: STATUS_REFUSED,
     JournalDamagedError: 3,
+    EvidenceError: 3,
     OutcomeUnknownError: 4,
     ProjectionLagError: 5,
 }
@@ -72,6 +74,10 @@ VERBS = {
     "review": "record that somebody examined the history",
     "keygen": "make a key that signs tree heads, or a witness's",
     "keys": "list, add and revoke the keys of a journal",
+    "receipt": "write the proof that a model was published, beside its file",
+    "verify-receipt": "check such a proof, with a public key and without a registry",
+    "prove-consistency": "show that the journal extends a tree head that somebody saw",
+    "witness": "remember the newest tree head, and refuse what does not extend it",
     "rebuild": "write the derived files anew from the journal",
     "verify": "audit the journal and the derived files",
     "repair": "mend a damaged journal, as far as that can be proven",
@@ -91,7 +97,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"scripts.verbs.{cmd_name}").command
+        command: click.Command = import_module(f"scripts.verbs.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

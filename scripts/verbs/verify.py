@@ -6,7 +6,7 @@ import click
 
 from eventlog.verify import Report
 from projections.maintenance import verify_registry
-from scripts import options, output, progress
+from scripts import keyfiles, options, output, progress
 
 STATUS_BY_VERDICT = {"intact": 0, "damaged": 3, "cannot tell": 2}
 STATUS_DERIVED = 5
@@ -14,13 +14,36 @@ STATUS_DERIVED = 5
 
 @click.command()
 @click.option("--artifacts", is_flag=True, help="Also hash every artifact and compare it with what was recorded.")
+@click.option("--witness", metavar="FILE", help="What a witness keeps; it must agree. Needs --public-key.")
+@click.option("--witness-key", metavar="KEY", help="The witness's public key, or its file; it must have signed.")
+@options.trusting
 @options.shown
 @options.common
-def command(artifacts: bool, output_format: str, registry_dir: str, state_dir: str | None) -> int:
+def command(
+    artifacts: bool,
+    witness: str | None,
+    witness_key: str | None,
+    public_key: str | None,
+    output_format: str,
+    registry_dir: str,
+    state_dir: str | None,
+) -> int:
     """Audit the journal from its first byte, what other files remember of it, and the files derived from it."""
+    if public_key is None and (witness or witness_key):
+        raise click.UsageError("--witness and --witness-key: expected a --public-key of the journal beside them")
+    if (witness is None) != (witness_key is None):
+        raise click.UsageError("expected --witness and --witness-key together")
     with progress.hashing() as hashing:
         runtime = options.paired_state_dir(registry_dir, state_dir)
-        report = verify_registry(registry_dir, runtime, artifacts=artifacts, progress=hashing)
+        report = verify_registry(
+            registry_dir,
+            runtime,
+            artifacts=artifacts,
+            progress=hashing,
+            public_key=public_key,
+            witness_path=witness,
+            witness_key=None if witness_key is None else keyfiles.read_public(witness_key),
+        )
     told = output.print_report(report, fields_of(report), output_format)
     behind = any(finding.kind == "derived" for finding in report.findings)
     return STATUS_BY_VERDICT[report.verdict] or (STATUS_DERIVED if behind else told)

@@ -1,0 +1,36 @@
+"""`receipt`: the proof that a model was published."""
+
+from __future__ import annotations
+
+import click
+
+from projections.evidence import issue_receipt
+from scripts import options, output
+
+
+@click.command()
+@click.argument("model_id")
+@click.option("--to", "destination", metavar="FILE", help="Write it there.  [default: ARTIFACT.tlog-proof]")
+@options.shown
+@options.common
+def command(
+    model_id: str, destination: str | None, output_format: str, registry_dir: str, state_dir: str | None
+) -> int:
+    """
+    Write the proof that a model was published, beside its artifact.
+
+    It needs a signed tree head: publish with --sign-key. Whoever has the receipt, the model's file and the public key
+    can check with verify-receipt, and without this registry, that it was published, when and by whom.
+    """
+    issued = issue_receipt(
+        model_id, registry_dir, options.paired_state_dir(registry_dir, state_dir), destination=destination
+    )
+    fields = [
+        ("receipt", issued.path),
+        ("model", issued.model_id),
+        ("position", str(issued.position)),
+        ("origin", issued.origin),
+        ("entries", str(issued.size)),
+        ("root", issued.root),
+    ]
+    return output.print_report(issued, fields, output_format, done=True)
