@@ -61,7 +61,7 @@ def check_kind(key: PublicKey) -> PublicKey:
 
 def trusted(pinned: PublicKey, standings: Mapping[str, Standing], journal_id: str) -> dict[str, Standing]:
     """
-    Return the keys that may be trusted by whoever trusts *pinned*: itself, and what trusted keys endorsed in their time.
+    Return the keys that whoever trusts *pinned* may trust: itself, and what trusted keys endorsed in their time.
 
     Raises RefusedError where `cryptography` is not installed.
     """

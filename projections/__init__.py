@@ -80,7 +80,7 @@ class ModelRegistry(_registry.ModelRegistry):
             settings["signing"] = str(signer.public)
         if public_key is not None:
             pinned = signed_note.parse_public_key(public_key, "public_key")
-            settings["checks"] = [partial(TreeHeadNote(os.fspath(root), replay).check, pinned)]
+            settings["checks"] = [partial(TreeHeadNote(os.fspath(root), replay, signer).check, pinned)]
         super().__init__(replay, [projector], **settings)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -192,6 +193,24 @@ def observe(
         with durable.refusing(path):
             durable.replace_file(path, seen.state)
     return seen
+
+
+def journal_lines(registry_dir: Path, state_dir: Path | None, public_key: str | None = None) -> Iterator[bytes]:
+    """Yield the acknowledged entries as they are, all of them verified before the first. Raises as any question."""
+    replay, projector = wire(registry_dir, manager_of(state_dir))
+    checks = []
+    if public_key is not None:
+        pinned = signed_note.parse_public_key(public_key, "public key")
+        checks.append(partial(TreeHeadNote(os.fspath(registry_dir), replay).check, pinned))
+    size = RegistryQueries(replay, [projector], checks=checks).catalog().size
+    yield from replay.journal.read(0, size)
+
+
+def tree_head_text(registry_dir: Path) -> str | None:
+    """Return the signed tree head as it is written, or None where there is none that can be understood."""
+    replay, _ = wire(registry_dir, None)
+    found = TreeHeadNote(os.fspath(registry_dir), replay).read()
+    return None if found is None else str(found[1])
 
 
 def trust(

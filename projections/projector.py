@@ -136,12 +136,12 @@ class Projector:
             if stored.agrees(catalog):
                 return None
             behind = anchor is None or (ours and anchor.size < catalog.size)
-            if not (behind and _is_young(catalog)):
+            if not (behind and is_young(catalog)):
                 return _words(projection.where, anchor, catalog)
             time.sleep(_PAUSE_SECONDS)
 
 
-def _is_young(catalog: Catalog) -> bool:
+def is_young(catalog: Catalog) -> bool:
     """Say whether whoever wrote the newest entry may still be busy with the derived files."""
     return catalog.latest_time is not None and 0 <= time.time() - catalog.latest_time.timestamp() < ON_ITS_WAY_SECONDS
 

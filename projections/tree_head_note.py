@@ -9,6 +9,7 @@ the same bytes.
 from __future__ import annotations
 
 import os
+import time
 from logging import getLogger
 
 from eventlog import durable, locking, tree_head
@@ -18,9 +19,10 @@ from eventlog.errors import JournalDamagedError, RefusedError
 from eventlog.replay import Replay
 from eventlog.signed_note import NOTE_BYTES_MAX, Note, PrivateKey, PublicKey
 from eventlog.tree_head import TreeHead
-from projections.projector import Stored, is_due
+from projections.projector import Stored, is_due, is_young
 
 NAME = "tree_head.note"
+_PAUSE_SECONDS = 0.01
 _log = getLogger("modelog")
 
 
@@ -79,14 +81,19 @@ class TreeHeadNote:
 
     def check(self, pinned: PublicKey, catalog: Catalog) -> None:
         """
-        Refuse a journal that no tree head confirms which *pinned*, or a key that it leads to, has signed.
+        Refuse a journal that no tree head confirms, to its end, which *pinned*, or a key that it leads to, has signed.
+
+        Whoever signs may begin with entries at the end that nobody has signed yet, as after a kill.
 
         Raises:
-            JournalDamagedError: there is none, or it is signed by nobody whom *pinned* vouches for.
+            JournalDamagedError: there is none, it is signed by nobody whom *pinned* vouches for, or it is of less.
         """
         if catalog.size == 0 or catalog.journal_id is None:
             return
         found = self._read()
+        while self._signer is None and found is not None and found[0].size < catalog.size and is_young(catalog):
+            time.sleep(_PAUSE_SECONDS)
+            found = self._read()
         if found is None:
             raise JournalDamagedError(
                 f"{self.where}: expected a tree head signed by {pinned.name}+{pinned.id.hex()}, got none: "
@@ -103,8 +110,12 @@ class TreeHeadNote:
             raise JournalDamagedError(
                 f"{self.where}: expected hash {head.chain} after {head.size} entries, got {got}: history was rewritten"
             )
-        if head.size < catalog.size:
-            _log.warning("%s: the newest %d entries are not signed yet", self.where, catalog.size - head.size)
+        if self._signer is None and head.size < catalog.size:
+            raise JournalDamagedError(
+                f"{self.where}: expected a tree head of {catalog.size} entries, got one of {head.size}: "
+                "nobody has signed the newest: if they are right, rebuild with --sign-key",
+                position=head.size,
+            )
 
     def read(self) -> tuple[TreeHead, Note] | None:
         """Return the tree head and its note, unverified; None where there is none that can be understood."""

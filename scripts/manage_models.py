@@ -75,6 +75,7 @@ VERBS = {
     "keygen": "make a key that signs tree heads, or a witness's",
     "keys": "list, add and revoke the keys of a journal",
     "receipt": "write the proof that a model was published, beside its file",
+    "export": "write the history for others: its lines, CSV, or a page for an audit file",
     "verify-receipt": "check such a proof, with a public key and without a registry",
     "prove-consistency": "show that the journal extends a tree head that somebody saw",
     "witness": "remember the newest tree head, and refuse what does not extend it",

@@ -7,11 +7,12 @@ is: JSON shows it as `\uXXXX`, everything else as `\xNN` or `\uXXXX`.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, Literal
 
 import click
@@ -136,6 +137,14 @@ def _width(text: str) -> int:
     from unicodedata import combining, east_asian_width  # noqa: PLC0415 - most tables are ASCII
 
     return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+
+
+@contextmanager
+def collected() -> Iterator[io.StringIO]:
+    """Collect what is printed to stdout meanwhile, whatever the terminal can show, instead of printing it."""
+    text = io.StringIO()
+    with redirect_stdout(text):
+        yield text
 
 
 def flush() -> None:

@@ -93,7 +93,10 @@ check_journal() {
         [ "${origin:=$source}" = "$source" ] || fail "$journal: entry $position: expected source $origin, got $source"
         [ "$its_prev" = "$prev" ] || fail "$journal: entry $position: expected prev $prev, got $its_prev"
         [ "$its_hash" = "$hash" ] || fail "$journal: entry $position: expected hash $its_hash, got $hash"
-        case $line in *",\"hash\":\"$hash\"}") ;; *) fail "$journal: entry $position: expected its hash at its end" ;; esac
+        case $line in
+            *",\"prev\":\"$prev\",\"hash\":\"$hash\"}") ;;
+            *) fail "$journal: entry $position: expected prev and hash at its end" ;;
+        esac
         [ -z "$2" ] || leaf "$line" >> "$work/level"
         prev=$hash
         position=$((position + 1))

@@ -51,7 +51,7 @@ LAYERS = (
     "projections.projector projections.runtime_state",
     "projections.registry_json projections.runtime_checkpoint projections.tree_head_note",
     "projections.wiring",
-    "projections.evidence",
+    "projections.evidence projections.audit_page",
     "projections.maintenance",
     "projections",
     "scripts.output scripts.progress scripts.interrupts scripts.keyfiles",

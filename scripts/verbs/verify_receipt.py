@@ -27,7 +27,7 @@ from scripts import keyfiles, options, output, progress
 @options.shown
 @click.option("--log-level", envvar="MODELOG_LOG_LEVEL", type=click.Choice(options.LEVELS), hidden=True)
 def command(artifact: str, receipt: str | None, public_key: str, output_format: str, log_level: str | None) -> int:
-    """Check that FILE is a model that was published, when and by whom; needs a receipt and a public key, no registry."""
+    """Check that FILE is a model that was published, when and by whom; needs its receipt and a public key alone."""
     key = keyfiles.read_public(public_key)
     with progress.hashing() as hashing:
         proven = verify_receipt(artifact + SUFFIX if receipt is None else receipt, artifact, key, hashing)

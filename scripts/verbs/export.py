@@ -1,0 +1,55 @@
+"""`export`: the history for others."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from eventlog import durable
+from eventlog.moments import utc_now
+from projections import audit_page
+from projections.audit_page import Page
+from projections.evidence import journal_lines, tree_head_text
+from projections.maintenance import verify_registry
+from scripts import options, output, rows
+
+
+@click.command()
+@click.argument("form", type=click.Choice(("jsonl", "csv", "html")))
+@click.option("--to", "destination", metavar="FILE", help="Write it there, all of it or nothing.  [default: stdout]")
+@options.trusting
+@options.common
+def command(
+    form: str, destination: str | None, public_key: str | None, registry_dir: str, state_dir: str | None
+) -> None:
+    """
+    Write the history for others; everything is verified first.
+
+    jsonl: the very lines of the journal. csv: a row an event. html: one page for an audit file, with a picture of which
+    model was active when, a table, the result of the audit and the signed tree head; it needs no network.
+    """
+    runtime = options.paired_state_dir(registry_dir, state_dir)
+    if form == "jsonl":
+        data = b"".join(line + b"\n" for line in journal_lines(registry_dir, runtime, public_key))
+    elif form == "html":
+        changes = list(options.open_for_reading(registry_dir, state_dir, public_key).history())
+        report = verify_registry(registry_dir, runtime, public_key=public_key)
+        note = tree_head_text(registry_dir)
+        data = audit_page.render(Page(changes, report, note, utc_now(), output.escape)).encode()
+    else:
+        with output.collected() as text:
+            rows.print_changes(options.open_for_reading(registry_dir, state_dir, public_key).history(), "csv")
+        data = text.getvalue().encode()
+    _write(data, destination)
+
+
+def _write(data: bytes, destination: str | None) -> None:
+    if destination is not None:
+        with durable.refusing(destination):
+            durable.replace_file(destination, data)
+    elif sys.stdout.isatty():
+        raise click.UsageError("expected --to FILE or a pipe, got a terminal: what is exported is not made for one")
+    else:
+        sys.stdout.buffer.write(data)
+        output.flush()
