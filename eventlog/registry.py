@@ -227,8 +227,11 @@ class ModelRegistry(RegistryRequests):
             ProjectionLagError: a file could not be written.
         """
         with self._threads:
-            if self.catalog().size == 0:
+            catalog = self.catalog()
+            if catalog.size == 0:
                 raise RefusedError(f"{self._replay.journal.where}: expected a journal to rebuild from, got none")
+            if self._signing is not None:
+                decisions.check_key(catalog, self._signing)
             if any(notice.extent_unknown for notice in self._replay.journal.notices()):
                 raise RefusedError(
                     f"{self._replay.journal.where}: nobody knows whether it is whole, so no file may vouch for it: "

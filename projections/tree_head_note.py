@@ -67,7 +67,7 @@ class TreeHeadNote:
 
     def write(self, catalog: Catalog, *, rebuild: bool) -> None:
         """Sign the tree head of *catalog*, never one of fewer entries than the file's."""
-        if self._signer is None:
+        if self._signer is None or not self._may_sign(self._signer, catalog):
             return
         with locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds):
             found = self._read()
@@ -132,11 +132,13 @@ class TreeHeadNote:
     def _render(self, catalog: Catalog, signer: PrivateKey) -> bytes:
         anchor = catalog.anchor()
         assert anchor is not None, "a projection is written from at least one entry"
-        decided = catalog.keys.get(str(signer.public))
-        if decided is None or not decided.could_sign(catalog.size):
-            raise RefusedError(f"{self.where}: expected a key that may sign {catalog.size} entries: run keys list")
         head = tree_head.head_of(anchor, self._replay.leaves(catalog.size))
         return str(tree_head.sign(head, [signer])).encode()
+
+    def _may_sign(self, signer: PrivateKey, catalog: Catalog) -> bool:
+        """Say whether the journal lets *signer* sign it as it is; not so where this very event revoked it."""
+        standing = catalog.keys.get(str(signer.public))
+        return standing is not None and standing.could_sign(catalog.size)
 
     def _refuse_two_histories(self, note: Note, key: PublicKey) -> None:
         if any((item.name, item.key_id) == (key.name, key.id) for item in note.signatures):

@@ -42,6 +42,7 @@ def list_keys(public_key: str | None, output_format: str, registry_dir: str, sta
 @click.option(
     "--endorse-with", metavar="FILE", help="A private key that may sign now: who trusts it may trust the new one."
 )
+@options.signing
 @options.repeatable
 @options.explained
 @options.waiting
@@ -50,6 +51,7 @@ def list_keys(public_key: str | None, output_format: str, registry_dir: str, sta
 def add_key(
     key: str,
     endorse_with: str | None,
+    sign_key: str | None,
     lock_timeout: float,
     output_format: str,
     registry_dir: str,
@@ -61,25 +63,31 @@ def add_key(
     endorser = None
     if endorse_with is not None:
         endorser = signed_note.parse_private_key(keyfiles.read_private(endorse_with), "--endorse-with")
-    registry = options.open_for_change(registry_dir, state_dir, lock_timeout)
+    registry = options.open_for_change(registry_dir, state_dir, lock_timeout, sign_key=sign_key)
     return _told(registry.add_key(public, endorser=endorser, **terms), output_format)
 
 
 @command.command("revoke")
 @click.argument("key", metavar="KEY")
+@options.signing
 @options.repeatable
 @options.explained
 @options.waiting
 @options.shown
 @options.common
 def revoke_key(
-    key: str, lock_timeout: float, output_format: str, registry_dir: str, state_dir: str | None, **terms: Any
+    key: str,
+    sign_key: str | None,
+    lock_timeout: float,
+    output_format: str,
+    registry_dir: str,
+    state_dir: str | None,
+    **terms: Any,
 ) -> int:
     """Let KEY sign no tree head of more entries than there are now; what it signed before stays good."""
     public = signed_note.parse_public_key(keyfiles.read_public(key), "KEY")
-    return _told(
-        options.open_for_change(registry_dir, state_dir, lock_timeout).revoke_key(public, **terms), output_format
-    )
+    registry = options.open_for_change(registry_dir, state_dir, lock_timeout, sign_key=sign_key)
+    return _told(registry.revoke_key(public, **terms), output_format)
 
 
 def _told(event: Event, output_format: str) -> int:

@@ -24,6 +24,8 @@ from eventlog.events import (
     HistoryReviewed,
     JournalRepaired,
     JournalRewound,
+    KeyAdded,
+    KeyRevoked,
     Remembered,
     RequestRefused,
 )
@@ -36,6 +38,8 @@ from projections.registry_json import RegistryJson
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format1"
 REFRESH = os.environ.get("MODELOG_REFRESH_GOLDEN") == "1"
+OLD_KEY = "example.com/m+8c54bba3+AQABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+NEW_KEY = "example.com/m+872312e1+AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"
 FILES = ["journal.head", "journal.jsonl", "registry.json"]
 METADATA: dict[str, Any] = {
     "rows": 1024,
@@ -83,6 +87,9 @@ def _write(directory: str) -> None:
             JournalRewound("disk died", [Remembered("var/runtime/state.json", 12, "b" * 64)]),
             RequestRefused("publish", "metadata", "--metadata: no", {"artifact": "/a"}, "why", "key"),
             HistoryReviewed(9, "as it should be"),
+            KeyAdded(OLD_KEY),
+            KeyAdded(NEW_KEY, "rotation", OLD_KEY, "QUJD"),
+            KeyRevoked(OLD_KEY, "lost"),
         )
     ):
         decision = Decision("", data)

@@ -104,7 +104,10 @@ def test_keys_rotate_and_are_revoked_by_position(signed):
     signed.call("keygen", "k3", "--name", "example.com/m")
     added = signed.call("keys", "add", "k2.pub", "--endorse-with", "k", *signed.argv("", "--output", "json")[1:])
     assert added.json["position"] == 4
-    assert signed.call("keys", "revoke", "k.pub", "--reason", "lost", *signed.argv("")[1:]).status == 0
+    assert (
+        signed.call("keys", "revoke", "k.pub", "--reason", "lost", "--sign-key", "k2", *signed.argv("")[1:]).status == 0
+    )
+    assert signed.run("list", "--public-key", "k.pub").status == 0
 
     late = signed.run("publish", "--artifact", signed.artifact(), "--backend", "x", "--sign-key", "k")
     unknown = signed.run("publish", "--artifact", signed.artifact(), "--backend", "x", "--sign-key", "k3")
