@@ -44,19 +44,29 @@ def _run(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_sessions_and_python_show_what_happens(tmp_path: Path) -> None:
-    """Each command of the session prints the lines shown (`…` is anything); then the Python block runs."""
+    """Each command of the sessions prints the lines shown (`…` is anything); the Python block runs between the two."""
     for name in ("v1", "v2"):
         (tmp_path / f"{name}.onnx").write_bytes(name.encode() * 1000)
-    (session,) = _blocks("console")
+    first, evidence = _blocks("console")
     (program,) = _blocks("python")
-    steps = _session(session)
-    script = "\n".join(f"{command} 2>&1\nstatus=$?; echo '--8<--'; (exit $status)" for command, _ in steps)
 
-    result = _run(script, tmp_path)
-    printed = [part.strip("\n").splitlines() for part in result.stdout.split("--8<--")[: len(steps)]]
+    _check_session(first, tmp_path)
     python = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
     )
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    _check_session(evidence, tmp_path)
+
+    assert python.returncode == 0, python.stderr
+
+
+def _check_session(block: str, directory: Path) -> None:
+    """Run a session and compare what it prints; what goes to stderr counts, but for words of level info."""
+    steps = _session(block)
+    script = "\n".join(f"{command} 2>&1\nstatus=$?; echo '--8<--'; (exit $status)" for command, _ in steps)
+
+    result = _run(script, directory)
+    printed = [part.strip("\n").splitlines() for part in result.stdout.split("--8<--")[: len(steps)]]
 
     for (command, expected), lines in zip(steps, printed, strict=True):
         shown = [line for line in lines if not line.startswith("info: ")]
@@ -64,7 +74,6 @@ def test_sessions_and_python_show_what_happens(tmp_path: Path) -> None:
         for want, got in zip(expected, shown, strict=True):
             pattern = ".*".join(map(re.escape, want.split("…")))
             assert re.fullmatch(pattern, got), f"{command}\nexpected {want}\ngot      {got}"
-    assert python.returncode == 0, python.stderr
 
 
 def test_continuous_integration_runs_the_test_command_to_the_letter() -> None:

@@ -206,7 +206,7 @@ import os, sys
 from importlib import import_module
 from scripts.manage_models import VERBS, main
 for verb in VERBS:
-    import_module(f"scripts.verbs.{verb}")
+    import_module(f"scripts.verbs.{verb.replace('-', '_')}")
 with open(os.devnull, "w") as sys.stdout:
     main(["list", "--registry-dir", "warm up every lazy import"])
 sys.stdout = sys.__stdout__
