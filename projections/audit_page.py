@@ -26,6 +26,7 @@ _LABELS = 215
 _LANES_MAX = 30
 _LANE_HEIGHT = 18
 _COLOURS = 12
+_HASH_DIGITS = 16
 
 _STYLE = """
 :root{color-scheme:light}
@@ -36,7 +37,7 @@ dd{margin:0;overflow-wrap:anywhere}pre,td{font:11px/1.4 ui-monospace,monospace}
 pre{white-space:pre-wrap;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%}caption{text-align:left;padding:.3rem 0}
 th,td{border-bottom:1px solid #bbb;padding:.2rem .4rem;text-align:left;vertical-align:top;white-space:nowrap}
-td:nth-child(5),td:nth-child(8){white-space:normal;overflow-wrap:anywhere;min-width:6rem}
+td:nth-child(5),td:nth-child(6),td:nth-child(9){white-space:normal;overflow-wrap:anywhere;min-width:6rem}
 th{font-size:12px}svg{width:100%;height:auto}svg text{font:11px ui-monospace,monospace;fill:#1a1a1a}
 .intact{color:#0a5d1e}.damaged{color:#a40000}label{display:inline-block;margin:.5rem 1rem .5rem 0}input{font:inherit}
 @media print{body{margin:0;max-width:none;font-size:10px}form{display:none}thead{display:table-header-group}
@@ -82,7 +83,7 @@ class Page(Struct, frozen=True):
 
 
 def render(page: Page) -> str:
-    """Return the page; its text is UTF-8, and about 350 bytes an event."""
+    """Return the page; its text is UTF-8, and about 360 bytes an event."""
 
     def text(value: object) -> str:
         return escape(page.visible("" if value is None else str(value)))
@@ -153,10 +154,10 @@ def _picture(active: Sequence[Stretch], text: Callable[[object], str]) -> str:
     scale = (WIDTH - left) / (last - first)
     bars = []
     for item, start, stop in zip(active, marks, [*marks[1:], last], strict=True):
-        until = "still" if item.ended is None else _when(item.ended.event.time)
+        until = "still active" if item.ended is None else f"to {item.ended.position}"
         lane, width = lanes[item.model_id], max(1.5, (stop - start) * scale)
         place = f"M{left + (start - first) * scale:.1f} {lane * _LANE_HEIGHT}h{width:.1f}v14h-{width:.1f}z"
-        title = text(f"{item.model_id} {_when(item.began.event.time)} - {until}")
+        title = text(f"{item.model_id}: position {item.began.position}, {until}")
         bars.append(f'<path class="c{lane % _COLOURS}" d="{place}"><title>{title}</title></path>\n')
     labels = [
         f'<text x="0" y="{lane * _LANE_HEIGHT + 11}">{text(model_id)}</text>\n'
@@ -181,7 +182,17 @@ def _tick(x: float, bottom: int, at: float, anchor: str) -> str:
 
 
 def _table(changes: Sequence[Change], text: Callable[[object], str]) -> str:
-    headings = ("Position", "Time (UTC)", "Event", "Actor", "Reason", "Active before", "Active after", "Hash")
+    headings = (
+        "Position",
+        "Time (UTC)",
+        "Event",
+        "Actor",
+        "Reason",
+        "Backend",
+        "Active before",
+        "Active after",
+        "Hash",
+    )
     head = "".join(f'<th scope="col">{name}</th>' for name in headings)
     rows = []
     for change in changes:
@@ -193,13 +204,16 @@ def _table(changes: Sequence[Change], text: Callable[[object], str]) -> str:
             change.event.type.rpartition(".")[0],
             change.event.actor,
             words,
+            "" if change.model is None else change.model.backend,
             (change.before or "none") if changed else "",
             (change.after or "none") if changed else "",
-            change.hash,
+            change.hash[:_HASH_DIGITS],
         )
         row = "".join(f"<td>{text(cell)}</td>" for cell in cells)
         rows.append(f'<tr><th scope="row">{change.position}</th>{row}</tr>\n')
-    caption = "In order of position; every entry carries the hash of the one before."
+    caption = (
+        f"In order of position. Of each hash {_HASH_DIGITS} of 64 digits; an entry carries that of the one before."
+    )
     return (
         f'<table id="events"><caption>{caption}</caption><thead><tr>{head}</tr></thead>\n'
         f"<tbody>{''.join(rows)}</tbody></table>"
