@@ -89,6 +89,11 @@ VERBS = {
 _log = getLogger("modelog")
 
 
+def module_of(verb: str) -> str:
+    """Return the name of a verb's module."""
+    return f"scripts.verbs.{verb.replace('-', '_')}"
+
+
 class _Verbs(click.Group):
     """Imports a verb's module when the verb is used, and lists all without importing any."""
 
@@ -98,7 +103,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"scripts.verbs.{cmd_name.replace('-', '_')}").command
+        command: click.Command = import_module(module_of(cmd_name)).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

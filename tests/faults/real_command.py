@@ -21,7 +21,7 @@ from importlib import import_module
 import eventlog.engines.jsonl
 from scripts import manage_models
 for verb in manage_models.VERBS:
-    import_module(f"scripts.verbs.{verb}")
+    import_module(manage_models.module_of(verb))
 """
 _RUN = "sys.exit(manage_models.run())\n"
 AS_NOBODY = f"""

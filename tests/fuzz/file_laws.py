@@ -18,7 +18,7 @@ from eventlog.journal import Anchor
 from projections import RuntimeStateManager
 from projections.registry_json import RegistryJson
 from projections.runtime_checkpoint import RuntimeCheckpointProjection
-from scripts.output import metadata_text
+from scripts.models import metadata_text
 
 
 class _Files:

@@ -13,7 +13,7 @@ from support import fast_place
 
 from eventlog.dataset_metadata import parse_pairs
 from eventlog.engines.jsonl_head import Head, format_slot
-from scripts.output import metadata_text
+from scripts.models import metadata_text
 
 WINDOW_LEVELS = 30
 """The verbs call the JSON library at different depths of the stack; so many levels apart at most."""

@@ -204,9 +204,9 @@ def as_nobody(desk: Desk) -> Callable[..., Any]:
     script = """
 import os, sys
 from importlib import import_module
-from scripts.manage_models import VERBS, main
+from scripts.manage_models import VERBS, main, module_of
 for verb in VERBS:
-    import_module(f"scripts.verbs.{verb.replace('-', '_')}")
+    import_module(module_of(verb))
 with open(os.devnull, "w") as sys.stdout:
     main(["list", "--registry-dir", "warm up every lazy import"])
 sys.stdout = sys.__stdout__
