@@ -13,7 +13,7 @@ from msgspec import Struct
 from eventlog import artifacts
 from eventlog.catalog import Catalog
 from eventlog.errors import RefusedError
-from eventlog.events import ModelPublished
+from eventlog.model import published_by
 
 WORKERS_MAX = 16
 Problem = Literal["changed", "missing", "unreadable"]
@@ -47,8 +47,7 @@ def audit(catalog: Catalog, progress: artifacts.Progress | None = None) -> list[
     Args:
         progress: called with bytes done and bytes in all; from one thread at a time.
     """
-    models = [catalog.model(model_id) for model_id in catalog.published]
-    paths = list(dict.fromkeys(model.artifact_path for model in models))
+    paths = list(dict.fromkeys(published_by(event).artifact_path for event in catalog.published.events()))
     meter = _Meter(sum(map(_size_of, paths)), progress)
     workers = ThreadPoolExecutor(min(WORKERS_MAX, os.cpu_count() or 1))
     try:
@@ -59,9 +58,9 @@ def audit(catalog: Catalog, progress: artifacts.Progress | None = None) -> list[
     finally:
         workers.shutdown(cancel_futures=True)
     found = []
-    for model in models:
-        event, digest = catalog.published[model.model_id], digests[model.artifact_path]
-        assert isinstance(event.data, ModelPublished), "only these are in `published`"
+    for event in catalog.published.events():
+        model = published_by(event)
+        digest = digests[model.artifact_path]
         if isinstance(digest, RefusedError):
             problem = _problem(model.artifact_path, digest)
             found.append(ArtifactProblem(problem, event.position, f"{model.model_id}: {digest}", model.sha256))

@@ -139,7 +139,7 @@ def verified_source(source: str) -> Replay:
         if not os.path.isdir(source):
             raise RefusedError(f"{source}: expected the directory of a backup, got none")
         _check_sums(source)
-    original = Replay(JsonlJournal(source), tell=lambda _notice: None)
+    original = Replay(JsonlJournal(source), tell=lambda _notice: None, whole=True)
     try:
         size = original.catch_up().size
     except JournalDamagedError as error:

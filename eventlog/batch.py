@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from eventlog import chain, codec
+from eventlog import chain, codec, snapshot
 from eventlog.catalog import Catalog
 from eventlog.decisions import Terms
 from eventlog.errors import RefusedError
-from eventlog.events import FORMAT_VERSION, Data, Event, JournalCreated, JournalRecovered, KeyAdded
+from eventlog.events import FORMAT_VERSION, Data, Event, JournalCreated, JournalRecovered
 from eventlog.journal import DiscardedTail
+from eventlog.key_events import KeyAdded
 
 RECOVERY_ID_START = "recovered-"
 
@@ -46,11 +47,14 @@ def sealed(
     events: list[Event] = []
 
     def add(event_id: str, subject: str | None, data: Data) -> None:
-        if event_id in catalog.positions or event_id in (event.id for event in events):
+        own = event_id != terms.request_id or terms.own_id
+        if catalog.positions.get(event_id, older=not own) is not None or event_id in (event.id for event in events):
             raise RefusedError(f"--id {event_id!r}: expected an id of the request's own, got one that is taken")
         events.append(Event(catalog.size + len(events), event_id, now, terms.actor, subject, data))
 
     journal_id = catalog.journal_id
+    if snapshot.is_due(catalog.size, catalog.snapshot) and snapshot.fits(taken := catalog.taken()):
+        add(new_id(), None, taken)
     if journal_id is None:
         journal_id = new_id()
         add(new_id(), None, JournalCreated(journal_id, FORMAT_VERSION))

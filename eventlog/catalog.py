@@ -8,88 +8,35 @@ THE fold: which models exist and which one is active after N events. Pure; nothi
 
 from __future__ import annotations
 
-from array import array
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
 
-import msgspec
-from msgspec import Struct
-from msgspec.structs import replace
-
-from eventlog import artifacts, chain, codec, keys, signed_note
-from eventlog.errors import JournalDamagedError, RefusedError
+from eventlog import artifacts, chain, codec, keys, runs
+from eventlog.errors import JournalDamagedError
 from eventlog.events import (
     Event,
     HistoryReviewed,
     JournalCreated,
     JournalRewound,
-    KeyAdded,
-    KeyRevoked,
     ModelPublished,
     ModelRolledBack,
 )
 from eventlog.journal import Anchor
-from eventlog.keys import Standing
+from eventlog.key_events import KeyAdded, KeyRevoked, Standing
+from eventlog.lookup import EventIds, History, Publications
+from eventlog.model import ModelMetadata, published_by
+from eventlog.runs import StoredActivation, StoredPublication
+from eventlog.snapshot import Activation, Place, SnapshotTaken
 
 ACTIVE = "active"
 """The one slot of today; several named models would be several slots."""
 
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_RUN_MIN = 4
 
 
-def microseconds(time: datetime) -> int:
-    """Return an aware time as microseconds since 1970, exactly; UTC has no leap seconds here."""
-    return (time - _EPOCH) // _MICROSECOND
-
-
-class ModelMetadata(Struct, frozen=True):
-    """
-    The six attributes of a published model.
-
-    Attributes:
-        model_id: `<UTC timestamp>_<first 8 hex of sha256>`.
-
-        backend: what runs it, in the publisher's words.
-
-        artifact_path: absolute; may hold surrogate escapes (PEP 383), so that it can be opened.
-
-        sha256: of the artifact when it was published, 64 hex.
-
-        created_at: when it was published, UTC.
-
-        dataset_metadata: JSON about the data it was trained on.
-    """
-
-    model_id: str
-    backend: str
-    artifact_path: str
-    sha256: str
-    created_at: datetime
-    dataset_metadata: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the six attributes as JSON values; `created_at` in ISO 8601, odd bytes of the path spelled out."""
-        return {
-            "model_id": self.model_id,
-            "backend": self.backend,
-            "artifact_path": artifacts.path_to_text(self.artifact_path)[0],
-            "sha256": self.sha256,
-            "created_at": msgspec.to_builtins(self.created_at),
-            "dataset_metadata": self.dataset_metadata,
-        }
-
-
-class Activation(Struct, frozen=True):
-    """That a model became active: by which event, when, by whom, why, and which one it displaced."""
-
-    model_id: str
-    position: int
-    time: datetime
-    actor: str
-    reason: str | None
-    displaced: str | None
+def activation_of(event: Event, data: ModelPublished | ModelRolledBack) -> Activation:
+    """Return what *event*, whose data is *data*, made active."""
+    return Activation(event.subject or "", event.position, event.time, event.actor, data.reason, data.displaced)
 
 
 class Catalog:
@@ -103,8 +50,6 @@ class Catalog:
 
         active: the activation that holds each slot; today the one slot `ACTIVE`.
 
-        displacements: the latest activation of another model that displaced this one, by model id; not of active ones.
-
         positions: the position of each event, by event id.
 
         taken_over: how far a runtime checkpoint had followed another journal when this one took it over, by that
@@ -112,36 +57,42 @@ class Catalog:
 
         given_up: what anchors of this journal said that a person knowingly gave up, as size and hash.
 
-        set_aside: the events by which a person knowingly set an anchor aside: rewinds, and requests that took over.
+        set_aside: the events by which a person knowingly set an anchor aside: rewinds, and requests that took over;
+            only those that were folded one by one.
 
         latest_time: the latest time of any event, or None.
 
-        times: the time of each event, by position, in microseconds since 1970.
-
-        backward: positions whose time is before the latest one until then: some clock went backwards.
+        backward: the first and the last position whose time is before the latest one until then, because some clock
+            went backwards, and how many there are; None where there is none.
 
         keys: when each key could sign tree heads, by public key, in the order in which they were added.
 
-        reviewed: the latest event by which a person said to have examined the history, or None.
+        offset_bytes: of all entries, each with a newline.
+
+        snapshot: where the newest snapshot stands, or None.
+
+    Args:
+        where: the journal's path, for messages.
+
+        history: finds what was folded before, of which only the newest is kept; without it all is.
     """
 
-    def __init__(self, where: str = "journal") -> None:
+    def __init__(self, where: str = "journal", history: History | None = None) -> None:
         self.where = where
         self.journal_id: str | None = None
         self.size = 0
         self.hash = chain.GENESIS
-        self.published: dict[str, Event] = {}
+        self.published = Publications(history)
         self.active: dict[str, Activation] = {}
-        self.displacements: dict[str, Activation] = {}
-        self.positions: dict[str, int] = {}
+        self.positions = EventIds(history)
         self.taken_over: dict[str, int] = {}
         self.given_up: set[tuple[int, str]] = set()
         self.set_aside: list[Event] = []
         self.latest_time: datetime | None = None
-        self.times: array[int] = array("q")
-        self.backward: list[int] = []
+        self.backward: tuple[int, int, int] | None = None
         self.keys: dict[str, Standing] = {}
-        self.reviewed: Event | None = None
+        self.offset_bytes = 0
+        self.snapshot: Place | None = None
 
     def apply(self, entry: bytes) -> Event:
         """
@@ -153,8 +104,9 @@ class Catalog:
             UnsupportedFormatError: a newer program wrote it. The catalog is as it was.
         """
         event = codec.decode(entry, self.size, self.journal_id, self.where)
-        if event.id in self.positions:
-            raise self._impossible(event, "an id of its own", f"the id of entry {self.positions[event.id]}")
+        taken = self.positions.get(event.id, older=False)
+        if taken is not None:
+            raise self._impossible(event, "an id of its own", f"the id of entry {taken}")
         if isinstance(event.data, ModelPublished):
             self._model_published(event, event.data)
         elif isinstance(event.data, ModelRolledBack):
@@ -167,18 +119,115 @@ class Catalog:
         elif isinstance(event.data, HistoryReviewed):
             if not 0 <= event.data.position < event.position:
                 raise self._impossible(event, f"a position from 0 to {event.position - 1}", f"{event.data.position}")
-            self.reviewed = event
         elif isinstance(event.data, KeyAdded | KeyRevoked):
             self._key_changed(event, event.data)
-        self.positions[event.id] = event.position
-        if self.latest_time is not None and event.time < self.latest_time:
-            self.backward.append(event.position)
-        else:
-            self.latest_time = event.time
-        self.times.append(microseconds(event.time))
-        self.size += 1
-        self.hash = chain.hash_of(entry)
+        elif isinstance(event.data, SnapshotTaken):
+            self._snapshot_taken(event, event.data, entry)
+        self.positions.add(event.id, event.position)
+        self._go_on([event.time], [entry])
         return event
+
+    def apply_run(self, entries: Sequence[bytes]) -> None:
+        """
+        Go on by a run of verified entries, as `apply` does one by one.
+
+        Publications and rollbacks are taken many at a time, as long as nothing about them is odd; what is, is looked
+        at alone.
+
+        Raises as `apply`; the catalog has then gone on up to the entry that does not fit.
+        """
+        if len(entries) < _RUN_MIN or self.journal_id is None:
+            for entry in entries:
+                self.apply(entry)
+            return
+        activations = runs.decode_activations(entries, self.size, self.journal_id)
+        if activations is None or not self._activated(activations):
+            middle = next(runs.others(entries), len(entries) // 2) or 1
+            self.apply_run(entries[:middle])
+            self.apply_run(entries[middle:])
+        else:
+            self._go_on([event.time for event in activations], entries)
+
+    def _activated(self, events: Sequence[StoredActivation]) -> bool:
+        """Activate one model after the other, if each can follow; say so, else nothing has changed."""
+        model_ids = [event.subject for event in events]
+        published = [event for event in events if isinstance(event, StoredPublication)]
+        new = model_ids if len(published) == len(events) else [event.subject for event in published]
+        if (
+            [event.data.displaced for event in events] != [self.active_id(), *model_ids[:-1]]
+            or not self.published.are_new(new)
+            or not (new is model_ids or self._targets_known(events))
+            or not self.positions.extend([event.id for event in events], self.size)
+        ):
+            return False
+        self.published.extend(new, published)
+        last = events[-1].event()
+        self.active[ACTIVE] = activation_of(last, events[-1].data)
+        return True
+
+    def _targets_known(self, events: Sequence[StoredActivation]) -> bool:
+        """Say whether each rollback leads to a model that was published before it."""
+        new: set[str] = set()
+        for event in events:
+            if isinstance(event, StoredPublication):
+                new.add(event.subject)
+            elif event.subject not in new and event.subject not in self.published:
+                return False
+        return True
+
+    def _go_on(self, times: Sequence[datetime], entries: Sequence[bytes]) -> None:
+        """Count *entries*, whose events have these *times*."""
+        latest = times[0] if self.latest_time is None else self.latest_time
+        if times[0] >= latest and sorted(times) == times:
+            latest = times[-1]
+        else:
+            for position, time in enumerate(times, self.size):
+                if time < latest:
+                    first, _, count = self.backward or (position, position, 0)
+                    self.backward = first, position, count + 1
+                else:
+                    latest = time
+        self.latest_time = latest
+        self.size += len(entries)
+        self.offset_bytes += sum(map(len, entries)) + len(entries)
+        self.hash = chain.hash_of(entries[-1])
+
+    def taken(self) -> SnapshotTaken:
+        """Return the event that says what the state is now, after at least one entry."""
+        assert self.latest_time is not None, "it has the time of its first entry"
+        return SnapshotTaken(
+            offset_bytes=self.offset_bytes,
+            models=len(self.published),
+            newest=sorted(self.published.newest),
+            active=self.active,
+            latest_time=self.latest_time,
+            disordered=not self.published.in_order,
+            backward=self.backward,
+            keys=list(self.keys.values()),
+            taken_over=self.taken_over,
+            given_up=sorted(self.given_up),
+            previous=self.snapshot,
+        )
+
+    def begin(self, journal_id: str, position: int, prev: str, data: SnapshotTaken) -> None:
+        """
+        Begin, instead of at zero, with the state that a snapshot tells; its own entry comes next.
+
+        Args:
+            position: where the snapshot stands.
+
+            prev: the hash of the entry before it.
+        """
+        assert self.size == 0, "nothing was folded"
+        self.journal_id, self.size, self.hash, self.offset_bytes = journal_id, position, prev, data.offset_bytes
+        self.published.begin(position, data.models, data.newest, in_order=not data.disordered)
+        self.positions.begin(position)
+        self.active = dict(data.active)
+        self.latest_time, self.backward = data.latest_time, data.backward
+        self.keys = {standing.data.key: standing for standing in data.keys}
+        self.taken_over = dict(data.taken_over)
+        self.given_up = set(data.given_up)
+        self.snapshot = data.previous
 
     def anchor(self) -> Anchor | None:
         """Return what another file should remember of this journal; None before the first entry."""
@@ -199,9 +248,7 @@ class Catalog:
 
     def model(self, model_id: str) -> ModelMetadata:
         """Return the six attributes of a published model. Raises KeyError where there is none."""
-        event = self.published[model_id]
-        assert isinstance(event.data, ModelPublished), "only these are in `published`"
-        return model_of(model_id, event.data, event.time)
+        return published_by(self.published[model_id])
 
     def _model_published(self, event: Event, data: ModelPublished) -> None:
         model_id = event.subject or ""
@@ -209,10 +256,10 @@ class Catalog:
             artifacts.path_from_text(data.artifact_path, data.artifact_path_hex)
         except ValueError:
             raise self._impossible(event, "the path's bytes in hex", f"{data.artifact_path_hex}") from None
-        if model_id in self.published:
+        if not self.published.are_new([model_id]):
             raise self._impossible(event, "a new model id", f"{model_id} again")
         self._activate(event, model_id, data)
-        self.published[model_id] = event
+        self.published.add(event)
         self._take_over(event, data.took_over)
 
     def _model_rolled_back(self, event: Event, data: ModelRolledBack) -> None:
@@ -225,27 +272,18 @@ class Catalog:
     def _activate(self, event: Event, model_id: str, data: ModelPublished | ModelRolledBack) -> None:
         if data.displaced != self.active_id():
             raise self._impossible(event, f"{self.active_id()} as displaced model", f"{data.displaced}")
-        activation = Activation(model_id, event.position, event.time, event.actor, data.reason, data.displaced)
-        self.active[ACTIVE] = activation
-        self.displacements.pop(model_id, None)
-        if data.displaced not in (None, model_id):
-            self.displacements[data.displaced] = activation
+        self.active[ACTIVE] = activation_of(event, data)
 
     def _key_changed(self, event: Event, data: KeyAdded | KeyRevoked) -> None:
-        standing = self.keys.get(data.key)
-        if isinstance(data, KeyAdded):
-            try:
-                for spelled in filter(None, (data.key, data.endorsed_by)):
-                    keys.check_kind(signed_note.parse_public_key(spelled, "key"))
-            except RefusedError as error:
-                raise self._impossible(event, "a public key", str(error)) from None
-            if standing is not None:
-                raise self._impossible(event, "a new key", data.key)
-            self.keys[data.key] = Standing(event.position, data)
-        elif standing is None or standing.revoked is not None:
-            raise self._impossible(event, "a key that may sign", data.key)
-        else:
-            self.keys[data.key] = replace(standing, revoked=event.position)
+        try:
+            self.keys[data.key] = keys.changed(self.keys.get(data.key), event.position, data)
+        except keys.KeyChangeError as error:
+            raise self._impossible(event, error.expected, error.got) from None
+
+    def _snapshot_taken(self, event: Event, data: SnapshotTaken, entry: bytes) -> None:
+        if data != self.taken():
+            raise self._impossible(event, "the state that the entries before it give", "another one")
+        self.snapshot = Place(event.position, self.offset_bytes, chain.hash_of(entry))
 
     def _take_over(self, event: Event, anchor: Anchor | None) -> None:
         if anchor is not None:
@@ -257,15 +295,3 @@ class Catalog:
             f"{self.where}: entry {event.position} ({event.type}): expected {expected}, got {got!r}: run verify",
             position=event.position,
         )
-
-
-def model_of(model_id: str, data: ModelPublished, time: datetime) -> ModelMetadata:
-    """Return the six attributes of the model that *data*, recorded at *time*, is about."""
-    return ModelMetadata(
-        model_id,
-        data.backend,
-        artifacts.path_from_text(data.artifact_path, data.artifact_path_hex),
-        data.sha256,
-        time,
-        data.dataset_metadata,
-    )

@@ -21,7 +21,7 @@ from hashlib import sha256
 
 GENESIS = "0" * 64
 SUFFIX_BYTES = 75
-_LINK_BYTES = SUFFIX_BYTES + 74
+LINK_BYTES = SUFFIX_BYTES + 74
 _HASH_KEY = b',"hash":"'
 _PREV_KEY = b',"prev":"'
 
@@ -69,7 +69,7 @@ def is_sealed(entry: bytes) -> bool:
 
 def body_of(entry: bytes) -> bytes:
     """Return what `seal` was given: the bytes of a verified *entry* before `prev`."""
-    return entry[:-_LINK_BYTES]
+    return entry[:-LINK_BYTES]
 
 
 def verify(entries: Sequence[bytes], prev: str) -> str:
@@ -81,37 +81,40 @@ def verify(entries: Sequence[bytes], prev: str) -> str:
     """
     if not entries:
         return prev
-    stated = [entry[-66:-2] for entry in entries]
-    actual = [sha256(entry[:-SUFFIX_BYTES]).hexdigest().encode() for entry in entries]
-    links = [prev.encode(), *stated[:-1]]
-    if stated != actual or [entry[-140:-76] for entry in entries] != links or not all(map(_framed, entries)):
-        _explain(entries, stated, actual, links)
-    return stated[-1].decode()
+    actual = [digest.hexdigest() for digest in map(sha256, [entry[:-SUFFIX_BYTES] for entry in entries])]
+    links = [prev, *actual[:-1]]
+    ends = '"},"prev":"'.join(map('","hash":"'.join, zip(links, actual, strict=True)))
+    if f',"prev":"{ends}"}}'.encode() != b"".join([entry[-LINK_BYTES:] for entry in entries]) or (
+        min(map(len, entries)) <= LINK_BYTES
+    ):
+        _explain(entries, prev, actual)
+    return actual[-1]
 
 
 def _framed(entry: bytes) -> bool:
     return (
-        len(entry) > _LINK_BYTES
+        len(entry) > LINK_BYTES
         and entry[-SUFFIX_BYTES:-66] == _HASH_KEY
         and entry[-2:] == b'"}'
-        and entry[-_LINK_BYTES:-140] == _PREV_KEY
+        and entry[-LINK_BYTES:-140] == _PREV_KEY
         and entry[-76:-SUFFIX_BYTES] == b'"'
     )
 
 
-def _explain(entries: Sequence[bytes], stated: list[bytes], actual: list[bytes], links: list[bytes]) -> None:
+def _explain(entries: Sequence[bytes], prev: str, actual: list[str]) -> None:
     """
     Find the first misfit and raise; hash before link, because a wrong hash makes the next link wrong too.
 
     Of a hash, what the entry states is expected, and what its bytes give is what we got.
     """
-    for index, entry in enumerate(entries):
+    for index, (entry, link) in enumerate(zip(entries, [prev, *actual[:-1]], strict=True)):
         if not _framed(entry):
             raise ChainError(index, "a line that ends in its prev and hash", f"{len(entry)} bytes that do not")
-        if stated[index] != actual[index]:
-            raise ChainError(index, _text(stated[index]), _text(actual[index]), "hash ")
-        if entry[-140:-76] != links[index]:
-            raise ChainError(index, _text(links[index]), _text(entry[-140:-76]), "prev ")
+        if entry[-66:-2] != actual[index].encode():
+            raise ChainError(index, _text(entry[-66:-2]), actual[index], "hash ")
+        if entry[-140:-76] != link.encode():
+            raise ChainError(index, link, _text(entry[-140:-76]), "prev ")
+    raise AssertionError("the caller found a misfit")
 
 
 def _text(digits: bytes) -> str:

@@ -12,8 +12,9 @@ import msgspec
 from msgspec import Struct
 
 from eventlog import chain
-from eventlog.catalog import Catalog, ModelMetadata
+from eventlog.catalog import Catalog
 from eventlog.events import Event, HistoryReviewed, ModelPublished, ModelRolledBack, RequestRefused
+from eventlog.model import ModelMetadata, published_by
 
 
 class Change(Struct, frozen=True):
@@ -96,11 +97,12 @@ def applied(catalog: Catalog, entry: bytes) -> Change:
     """Apply a verified *entry* to *catalog* and return what that changed. Raises as `Catalog.apply`."""
     before = catalog.active_id()
     event = catalog.apply(entry)
+    publication = None if event.subject is None else catalog.published.get(event.subject)
     return Change(
         event,
         before,
         catalog.active_id(),
-        catalog.model(event.subject) if event.subject in catalog.published else None,
-        catalog.backward[-1:] == [event.position],
+        None if publication is None else published_by(publication),
+        catalog.backward is not None and catalog.backward[1] == event.position,
         chain.hash_of(entry),
     )

@@ -23,10 +23,19 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from eventlog import chain
 from eventlog.dataset_metadata import DEPTH_MAX, too_deep
 from eventlog.errors import JournalDamagedError, RefusedError, UnsupportedFormatError
-from eventlog.events import EVENT_TYPES, FORMAT_VERSION, MODEL_ID, Event, JournalCreated, ModelPublished, Time
+from eventlog.events import (
+    EVENT_TYPES,
+    FORMAT_VERSION,
+    MODEL_ID,
+    Event,
+    JournalCreated,
+    ModelPublished,
+    Time,
+)
 from eventlog.journal import ENTRY_BYTES_MAX
 
-_SOURCE = "urn:uuid:"
+SOURCE = "urn:uuid:"
+"""What stands before the journal's id in each entry."""
 
 
 class _Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -70,7 +79,7 @@ def encode(event: Event, journal_id: str, prev: str) -> bytes:
             specversion="1.0",
             sequence=f"{event.position:020d}",
             id=event.id,
-            source=_SOURCE + journal_id,
+            source=SOURCE + journal_id,
             type=event.type,
             subject=UNSET if event.subject is None else event.subject,
             time=event.time,
@@ -142,15 +151,15 @@ def journal_id_of(entry: bytes) -> str | None:
         source = _source.decode(chain.body_of(entry) + b"}").source
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return source.removeprefix(_SOURCE) if source.startswith(_SOURCE) else None
+    return source.removeprefix(SOURCE) if source.startswith(SOURCE) else None
 
 
 def _check_place(event: Event, envelope: _Envelope, journal_id: str | None, where: str) -> None:
     """The first entry and only it creates the journal, and every line says where and in which journal it stands."""
     if (event.position == 0) != isinstance(event.data, JournalCreated):
         raise _misfit(where, event.position, "journal.created.v1 first and only there", envelope.type)
-    if envelope.source != f"{_SOURCE}{journal_id}":
-        raise _misfit(where, event.position, f"source {_SOURCE}{journal_id}", envelope.source)
+    if envelope.source != f"{SOURCE}{journal_id}":
+        raise _misfit(where, event.position, f"source {SOURCE}{journal_id}", envelope.source)
     if envelope.sequence != f"{event.position:020d}":
         raise _misfit(where, event.position, f"sequence {event.position:020d}", envelope.sequence)
     if event.time.tzinfo is not UTC:

@@ -22,13 +22,12 @@ from eventlog.events import (
     Data,
     Event,
     HistoryReviewed,
-    KeyAdded,
-    KeyRevoked,
     ModelPublished,
     ModelRolledBack,
     RequestRefused,
 )
 from eventlog.journal import Anchor
+from eventlog.key_events import KeyAdded, KeyRevoked
 
 
 class Terms(Struct, frozen=True):
@@ -47,6 +46,8 @@ class Terms(Struct, frozen=True):
         took_over: the other journal whose runtime checkpoint is taken over, or None.
 
         key: the public key that signs tree heads; a new journal begins with it.
+
+        own_id: whether the request's id was made up here, at random, so that nothing can have it that is long past.
     """
 
     actor: str
@@ -55,6 +56,7 @@ class Terms(Struct, frozen=True):
     expect_active: str | None = None
     took_over: Anchor | None = None
     key: str | None = None
+    own_id: bool = False
 
 
 class Decision(Struct, frozen=True):
@@ -226,7 +228,7 @@ def _clean(text: str) -> str:
 
 
 def _earlier(terms: Terms, catalog: Catalog, find_event: FindEvent) -> Event | None:
-    position = catalog.positions.get(terms.request_id)
+    position = catalog.positions.get(terms.request_id, older=not terms.own_id)
     return None if position is None else find_event(position)
 
 

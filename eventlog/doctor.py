@@ -153,7 +153,7 @@ def _free_space(directories: list[str]) -> Iterator[Symptom]:
 
 def _clock(registry_dir: str, clock: Callable[[], datetime]) -> Iterator[Symptom]:
     """Compare our clock with the history's and with the file's."""
-    replay = Replay(JsonlJournal(registry_dir), tell=lambda _notice: None)
+    replay = Replay(JsonlJournal(registry_dir), tell=lambda _notice: None, whole=True)
     try:
         latest = replay.catch_up().latest_time
     except ModelogError:

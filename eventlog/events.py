@@ -15,9 +15,12 @@ from msgspec import Meta, Struct
 
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
+from eventlog.key_events import KeyAdded, KeyRevoked
+from eventlog.snapshot import SnapshotTaken
 
 FORMAT_VERSION = 1
 MODEL_ID = re.compile(r"[0-9]{14}(?:[0-9]{6})?_[0-9a-f]{8}")
+MODEL_ID_LINES = re.compile(rf"(?:{MODEL_ID.pattern}\n)*")
 Time = Annotated[datetime, Meta(tz=True)]
 
 
@@ -28,7 +31,7 @@ class JournalCreated(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     format_version: int
 
 
-class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """
     A model became known and active. Its id is the event's subject, its time of creation the event's time.
 
@@ -59,7 +62,7 @@ class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     artifact_path_hex: str | None = None
 
 
-class ModelRolledBack(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class ModelRolledBack(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """
     An older model, the event's subject, became active again; its artifact was there with the recorded hash.
 
@@ -175,39 +178,6 @@ class HistoryReviewed(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     reason: str | None = None
 
 
-class KeyAdded(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """
-    From the next entry on a key may sign tree heads.
-
-    Attributes:
-        key: the public key, as `eventlog.signed_note` spells it.
-
-        reason: why, in the person's words.
-
-        endorsed_by: the public key of one that could sign until then, and *endorsement* its signature, base64, under
-            `eventlog.keys.endorsed_text`: who trusts that key may trust this one.
-    """
-
-    key: str
-    reason: str | None = None
-    endorsed_by: str | None = None
-    endorsement: str | None = None
-
-
-class KeyRevoked(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """
-    A key may sign no tree head of more entries than came before this one; what it signed of fewer stays good.
-
-    Attributes:
-        key: the public key.
-
-        reason: why, in the person's words.
-    """
-
-    key: str
-    reason: str | None = None
-
-
 Data = (
     JournalCreated
     | ModelPublished
@@ -219,6 +189,7 @@ Data = (
     | HistoryReviewed
     | KeyAdded
     | KeyRevoked
+    | SnapshotTaken
 )
 
 EVENT_TYPES: dict[str, type[Data]] = {
@@ -232,11 +203,12 @@ EVENT_TYPES: dict[str, type[Data]] = {
     "history.reviewed.v1": HistoryReviewed,
     "key.added.v1": KeyAdded,
     "key.revoked.v1": KeyRevoked,
+    "journal.snapshot_taken.v1": SnapshotTaken,
 }
 TYPE_NAMES = {data_type: name for name, data_type in EVENT_TYPES.items()}
 
 
-class Event(Struct, frozen=True):
+class Event(Struct, frozen=True, gc=False):
     """
     Something that happened, with who, when, and its place in the order.
 

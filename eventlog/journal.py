@@ -130,6 +130,34 @@ class Journal(Protocol):
         """
         ...
 
+    def read_runs(self, start: int = 0, stop: int | None = None) -> Iterator[Sequence[bytes]]:
+        """Yield what `read` yields, in runs of one and more, as many at once as is quick; memory stays bounded."""
+        ...
+
+    def resume(self, text: bytes) -> tuple[int, Sequence[bytes]] | None:
+        """
+        Return the newest acknowledged entries from the last one on that contains *text*, and the position of the first.
+
+        They are verified against one another and the tail. None where there is no such entry near the end, or where it
+        is not certain that all entries before it are as they were when they were last verified: read from zero then.
+        """
+        ...
+
+    def entry_at(self, position: int, offset_bytes: int, entry_hash: str) -> bytes:
+        """
+        Return one entry, of which another that is proven already says where it stands, and its hash.
+
+        From then on `read` need not begin before it.
+
+        Raises:
+            JournalDamagedError: there is no such entry.
+        """
+        ...
+
+    def mentions(self, text: bytes) -> bool:
+        """Say whether *text* stands in any acknowledged entry; quicker than reading them, and nothing is verified."""
+        ...
+
     def confirm(self, *, mend: bool = True) -> None:
         """
         Make sure that what `read` has shown survives power loss, also where its writer died before it was sure.

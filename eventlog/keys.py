@@ -9,34 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from eventlog import ed25519, signed_note
 from eventlog.errors import RefusedError
-from eventlog.events import KeyAdded
+from eventlog.key_events import KeyAdded, KeyRevoked, Standing
 from eventlog.signed_note import KIND_LOG, PrivateKey, PublicKey
 from eventlog.tree_head import origin_of
 
 
-class Standing(Struct, frozen=True):
-    """
-    Between which positions a key could sign.
+class KeyChangeError(ValueError):
+    """A key was added or revoked that cannot be; *expected* and *got* say why."""
 
-    Attributes:
-        added: the position of the event that added it.
-
-        revoked: of the one that revoked it, or None.
-
-        data: what was said when it was added.
-    """
-
-    added: int
-    data: KeyAdded
-    revoked: int | None = None
-
-    def could_sign(self, size: int) -> bool:
-        """Say whether it could sign a tree head of *size* entries."""
-        return self.added < size and (self.revoked is None or size <= self.revoked)
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(f"expected {expected}, got {got}")
+        self.expected = expected
+        self.got = got
 
 
 def endorsed_text(journal_id: str, key: str) -> str:
@@ -57,6 +45,30 @@ def check_kind(key: PublicKey) -> PublicKey:
     if key.kind != KIND_LOG:
         raise RefusedError(f"key {key.name}: expected one for tree heads, got a witness's: see keygen")
     return key
+
+
+def changed(standing: Standing | None, position: int, data: KeyAdded | KeyRevoked) -> Standing:
+    """
+    Return how a key stands after the event *data* at *position*.
+
+    Args:
+        standing: how it stood before; None where it was not known.
+
+    Raises:
+        KeyChangeError: the event cannot follow.
+    """
+    if isinstance(data, KeyRevoked):
+        if standing is None or standing.revoked is not None:
+            raise KeyChangeError("a key that may sign", data.key)
+        return replace(standing, revoked=position)
+    try:
+        for spelled in filter(None, (data.key, data.endorsed_by)):
+            check_kind(signed_note.parse_public_key(spelled, "key"))
+    except RefusedError as error:
+        raise KeyChangeError("a public key", str(error)) from None
+    if standing is not None:
+        raise KeyChangeError("a new key", data.key)
+    return Standing(position, data)
 
 
 def trusted(pinned: PublicKey, standings: Mapping[str, Standing], journal_id: str) -> dict[str, Standing]:

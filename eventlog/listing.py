@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from eventlog.catalog import Catalog
-from eventlog.events import ModelPublished
+from eventlog.events import Event, ModelPublished
 from eventlog.history import find_in
 from eventlog.where import MISSING, Condition
 
@@ -51,29 +52,29 @@ class Listing(Struct, frozen=True):
     limit: int | None = None
 
 
-def models(catalog: Catalog, listing: Listing) -> list[str]:
-    """Return the ids of the models that are wanted, in the order that is wanted."""
-    ids = list(catalog.published) if listing.reverse else list(reversed(catalog.published))
+def publications(catalog: Catalog, listing: Listing) -> Iterator[Event]:
+    """Yield the publications of the models that are wanted, in the order that is wanted."""
+    events = catalog.published.events(newest_first=not listing.reverse)
     if listing.where is not None:
-        ids = [model_id for model_id in ids if listing.where.holds(finder(catalog, model_id))]
+        where = listing.where
+        events = (event for event in events if where.holds(finder(catalog, event)))
     for name in reversed(listing.sort):  # each sort keeps the order of the one before among equals
-        ids = _sorted(catalog, ids, name.removeprefix("-"), name.startswith("-") != listing.reverse)
-    return ids if listing.limit is None else ids[: listing.limit]
+        events = iter(_sorted(catalog, events, name.removeprefix("-"), name.startswith("-") != listing.reverse))
+    return islice(events, listing.limit)
 
 
-def finder(catalog: Catalog, model_id: str) -> Callable[[tuple[str, ...]], Any]:
-    """Return the function that finds what a condition names: an attribute of a model, else its metadata."""
-    event = catalog.published[model_id]
+def finder(catalog: Catalog, event: Event) -> Callable[[tuple[str, ...]], Any]:
+    """Return the function that finds what a condition names: an attribute of a published model, else its metadata."""
     assert isinstance(event.data, ModelPublished), "only these are in `published`"
     data = event.data
     attributes = {
-        "model_id": model_id,
+        "model_id": event.subject,
         "backend": data.backend,
         "artifact_path": data.artifact_path,
         "artifact_size_bytes": data.artifact_size_bytes,
         "sha256": data.sha256,
         "created_at": event.time,
-        "active": model_id == catalog.active_id(),
+        "active": event.subject == catalog.active_id(),
         "position": event.position,
         "actor": event.actor,
         "reason": data.reason,
@@ -82,18 +83,18 @@ def finder(catalog: Catalog, model_id: str) -> Callable[[tuple[str, ...]], Any]:
     return lambda path: find_in(attributes, data.dataset_metadata, path)
 
 
-def _sorted(catalog: Catalog, ids: Sequence[str], name: str, greatest_first: bool) -> list[str]:
+def _sorted(catalog: Catalog, events: Iterable[Event], name: str, greatest_first: bool) -> list[Event]:
     path = tuple(name.split("."))
-    there: list[tuple[tuple[int, Any], str]] = []
-    missing: list[str] = []
-    for model_id in ids:
-        value = finder(catalog, model_id)(path)
+    there: list[tuple[tuple[int, Any], Event]] = []
+    missing: list[Event] = []
+    for event in events:
+        value = finder(catalog, event)(path)
         if value is MISSING or value is None:
-            missing.append(model_id)
+            missing.append(event)
         else:
-            there.append((_key(value), model_id))
+            there.append((_key(value), event))
     there.sort(key=lambda pair: pair[0], reverse=greatest_first)
-    return [model_id for _, model_id in there] + missing
+    return [event for _, event in there] + missing
 
 
 def _key(value: Any) -> tuple[int, Any]:

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from eventlog.catalog import Catalog, microseconds
+from eventlog.catalog import Catalog
 from eventlog.errors import RefusedError
+from eventlog.lookup import History
 
 POSITION_MAX = (1 << 63) - 1
 _POSITION = re.compile(r"[0-9]{1,19}")
@@ -81,12 +82,14 @@ def moment_of(value: int | str | datetime, what: str = "as_of") -> Moment:
     return Moment(text, time=parse_time(text, what))
 
 
-def size_at(moment: Moment, catalog: Catalog, now: datetime, what: str = "as_of") -> int:
+def size_at(moment: Moment, catalog: Catalog, now: datetime, history: History, what: str = "as_of") -> int:
     """
     Return how many entries of *catalog*, which has them all, had happened at *moment*, that one included.
 
     Args:
         now: the time of our clock; what is later is not known yet.
+
+        history: reads events of *catalog*'s journal again.
 
     Raises:
         RefusedError: the position is beyond the end, the time is yet to come, or the clocks do not decide.
@@ -103,16 +106,21 @@ def size_at(moment: Moment, catalog: Catalog, now: datetime, what: str = "as_of"
         raise RefusedError(
             f"{what}: expected a time that has come, got {moment.text!r}: now is {now:%Y-%m-%dT%H:%M:%SZ}"
         )
-    wanted = microseconds(time)
-    if not catalog.backward:
-        return bisect_right(catalog.times, wanted)
-    upto = [position for position, at in enumerate(catalog.times) if at <= wanted]
+    if catalog.backward is None:
+        return bisect_right(range(catalog.size), time, key=lambda position: _time_at(position, history))
+    times = [event.time for event in history.events(0, catalog.size)]
+    upto = [position for position, at in enumerate(times) if at <= time]
     latest = upto[-1] + 1 if upto else 0
     if len(upto) != latest:  # some entry before the last of these has a later time
-        first = next(position for position, at in enumerate(catalog.times) if at > wanted)
+        first = next(position for position, at in enumerate(times) if at > time)
         reach = f"{first - 1} to {latest - 1}" if first else f"none to {latest - 1}"
         raise RefusedError(
             f"{what}: {where}: the clock went backwards: at {moment.text} the position may have been any of {reach}: "
             "name a position (see history)"
         )
     return latest
+
+
+def _time_at(position: int, history: History) -> datetime:
+    (event,) = history.events(position, position + 1)
+    return event.time

@@ -3,60 +3,29 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
-from itertools import islice
 from logging import getLogger
 
-from eventlog import codec, listing, moments
-from eventlog.catalog import Catalog, ModelMetadata
+from eventlog import listing
 from eventlog.change import Change
-from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
-from eventlog.events import Event, check_model_id
+from eventlog.errors import RefusedError
+from eventlog.events import ModelPublished, check_model_id
 from eventlog.history import Criteria, selected
-from eventlog.journal import FoundAnchor, Journal, Subscriber
 from eventlog.listing import Listing
+from eventlog.model import ModelMetadata, published_by
+from eventlog.reader import AsOf, RegistryReader
 from eventlog.replay import Replay
 from eventlog.timeline import Blame, Difference, state_of, stretches
 from eventlog.where import parse
-
-AsOf = int | str | datetime | None
-"""A moment: a position, an aware time, either as text; None for now. See `eventlog.moments`."""
 
 FOLLOW_PAUSE_SECONDS = 0.02
 _CHANGES_AT_ONCE = 1_024
 _log = getLogger("modelog")
 
 
-class RegistryQueries:
-    """
-    Answers from a journal. Threads may share one; processes open their own.
-
-    Args:
-        replay: the journal and its fold.
-
-        subscribers: whose files witness how long the journal already was.
-
-        now: the clock; must return aware UTC times.
-
-        checks: called with the newest state whenever it was read; raise what an answer must not be given for.
-    """
-
-    def __init__(
-        self,
-        replay: Replay,
-        subscribers: Sequence[Subscriber] = (),
-        *,
-        now: Callable[[], datetime] = moments.utc_now,
-        checks: Sequence[Callable[[Catalog], None]] = (),
-    ) -> None:
-        self._checks = checks
-        self._replay = replay
-        self._subscribers = subscribers
-        self._now = now
-        self._threads = threading.RLock()
+class RegistryQueries(RegistryReader):
+    """Answers from a journal, as `RegistryReader`, whatever one may ask about its history."""
 
     def list_models(
         self,
@@ -87,23 +56,7 @@ class RegistryQueries:
             catalog = self.catalog(as_of)
             condition = None if where is None else parse(where, ("created_at",))
             wanted = Listing(condition, tuple(sort), limit=limit)
-            return [catalog.model(model_id) for model_id in listing.models(catalog, wanted)]
-
-    def get_active_model(self, *, as_of: AsOf = None) -> ModelMetadata | None:
-        """Return the model that is active, or was at a moment; None before the first publish. As `list_models`."""
-        with self._threads:
-            catalog = self.catalog(as_of)
-            model_id = catalog.active_id()
-            return None if model_id is None else catalog.model(model_id)
-
-    def catalog(self, as_of: AsOf = None) -> Catalog:
-        """
-        Return the state after all acknowledged events, checked against the anchors; or what it was at a moment.
-
-        Raises as `list_models`.
-        """
-        with self._threads:
-            return self._replay.at(self._size_at(as_of))
+            return list(map(published_by, listing.publications(catalog, wanted)))
 
     def history(
         self,
@@ -193,78 +146,16 @@ class RegistryQueries:
                 raise RefusedError(f"diff: expected the earlier moment first, got {earlier!r} and {later!r}")
             replay = self._quiet_replay()
             before = state_of(replay.catch_up(start) if start else replay.catalog)
-            known = set(replay.catalog.published)
             changes: list[Change] = []
             if stop > start:
                 replay.catch_up(stop, changes.append)
-            published = [model_id for model_id in replay.catalog.published if model_id not in known]
+            events = [change.event for change in changes]
+            published = [event.subject for event in events if event.subject and isinstance(event.data, ModelPublished)]
             return Difference(before, state_of(replay.catalog), published, changes)
-
-    def verified_prefix(self) -> tuple[Catalog, ModelogError | None]:
-        """
-        Return the state of a damaged journal up to the first entry that does not fit, and what is wrong with it.
-
-        For people who look at damage: what was acknowledged behind that entry is not shown, and no request is
-        decided on it. The error is None where nothing is wrong.
-
-        Raises:
-            RefusedError: the journal cannot be read, or a file that alone might tell of damage.
-        """
-        journal = self._replay.journal
-        catalog = Catalog(journal.where)
-        problem: ModelogError | None = None
-        unread: list[ModelogError] = []
-        try:
-            self._checked(self._anchors(unread.append))
-            if unread:
-                raise unread[0]
-        except JournalDamagedError as error:
-            problem = error
-        try:
-            for entry in islice(journal.salvage(), _acknowledged_size(journal)):
-                catalog.apply(entry)
-        except ModelogError as error:
-            problem = problem or error
-        return catalog, problem
-
-    def read_event(self, position: int) -> Event:
-        """Return the event at *position*, below the catalog's size. Raises as `list_models`."""
-        journal = self._replay.journal
-        if self._replay.catalog.size <= position:
-            self.catalog()
-        for entry in journal.read(position, position + 1):
-            return codec.decode(entry, position, self._replay.catalog.journal_id, journal.where)
-        raise RefusedError(f"{journal.where}: expected a position below {self._replay.catalog.size}, got {position}")
-
-    def _size_at(self, as_of: AsOf) -> int:
-        """Verify everything, and return how much of it had happened at a moment."""
-        with self._threads:
-            catalog = self._checked(self._anchors())
-            if as_of is None:
-                return catalog.size
-            return moments.size_at(moments.moment_of(as_of), catalog, self._now())
-
-    def _anchors(self, unreadable: Callable[[ModelogError], object] | None = None) -> list[FoundAnchor]:
-        return [item for subscriber in self._subscribers for item in subscriber.anchors(unreadable)]
-
-    def _checked(self, found: list[FoundAnchor]) -> Catalog:
-        catalog, foreign = self._compared(found)
-        for item in foreign:
-            if catalog.size == 0:
-                raise self._replay.lost(item)
-            _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
-        return catalog
-
-    def _compared(self, found: list[FoundAnchor]) -> tuple[Catalog, list[FoundAnchor]]:
-        """Read on, compare with the anchors, and return the state and the anchors of other journals."""
-        catalog = self._replay.catch_up()
-        foreign = self._replay.check_anchors(found)
-        for check in self._checks:
-            check(catalog)
-        return catalog, foreign
 
     def _quiet_replay(self) -> Replay:
         """Return another fold of the journal, from zero on; what there is to say of it was said."""
+        self._replay.past.enter(0)
         return Replay(self._replay.journal, tell=_log.debug)
 
     def _changes(self, stop: int) -> Iterator[Change]:
@@ -288,11 +179,3 @@ class RegistryQueries:
         with self._threads:
             replay.catch_up(min(stop, replay.catalog.size + _CHANGES_AT_ONCE), changes.append)
         return changes
-
-
-def _acknowledged_size(journal: Journal) -> int | None:
-    """Return how many entries a head that can be read acknowledges, or None."""
-    try:
-        return min(journal.tail().size, sys.maxsize)
-    except ModelogError:
-        return None

@@ -14,10 +14,12 @@ from msgspec.structs import replace
 
 from eventlog import artifacts, decisions, identity, keys
 from eventlog import dataset_metadata as metadata_rules
-from eventlog.catalog import Catalog, ModelMetadata
+from eventlog.catalog import Catalog
 from eventlog.decisions import Decide, Terms
 from eventlog.errors import RefusedError, refused_by
-from eventlog.events import Event, KeyRevoked, check_model_id
+from eventlog.events import Event, check_model_id
+from eventlog.key_events import KeyRevoked
+from eventlog.model import ModelMetadata
 from eventlog.requests import RegistryRequests
 from eventlog.signed_note import PrivateKey, PublicKey
 

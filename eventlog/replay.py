@@ -6,14 +6,16 @@ One `Replay` is shared by the registry and the projections, so that each entry i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from logging import getLogger
 
-from eventlog import chain, tree
+from eventlog import chain, codec, tree
 from eventlog.catalog import Catalog
 from eventlog.change import Change, applied
 from eventlog.errors import JournalDamagedError, ModelogError
 from eventlog.journal import FoundAnchor, Journal, Subscriber
+from eventlog.past import SNAPSHOT_MARK, Past
+from eventlog.snapshot import SnapshotTaken
 
 _log = getLogger("modelog")
 
@@ -26,12 +28,19 @@ class Replay:
         journal: to read.
 
         tell: called once with each notice of a reading.
+
+        whole: begin at zero, whatever snapshots there are.
+
+    Attributes:
+        past: finds again what was folded.
     """
 
-    def __init__(self, journal: Journal, *, tell: Callable[[str], object] = _log.warning) -> None:
+    def __init__(self, journal: Journal, *, tell: Callable[[str], object] = _log.warning, whole: bool = False) -> None:
         self.journal = journal
+        self.past = Past(journal, lambda: self.catalog)
+        self._whole = whole
         self._tell = tell
-        self.catalog = Catalog(journal.where)
+        self.catalog = self._nothing_yet()
         self._told: set[str] = set()
 
     def catch_up(self, stop: int | None = None, told: Callable[[Change], object] | None = None) -> Catalog:
@@ -48,24 +57,20 @@ class Replay:
 
             RefusedError: the journal cannot be read.
         """
+        if self.catalog.size == 0 and stop is None and told is None and not self._whole:
+            self._resume()
         catalog = self.catalog
         try:
-            entries = self.journal.read(max(0, catalog.size - 1), stop)
-            if catalog.size and chain.hash_of(next(entries, b"")) != catalog.hash:
-                raise JournalDamagedError(
-                    f"{self.journal.where}: expected the entry {catalog.size - 1} that was read before, got another "
-                    "or none: the journal was rewound or replaced: open the registry anew",
-                    position=catalog.size - 1,
-                )
-            for entry in entries:
+            for entries in self._unread(stop):
                 if told is None:
-                    catalog.apply(entry)
+                    catalog.apply_run(entries)
                 else:
-                    told(applied(catalog, entry))
+                    for entry in entries:
+                        told(applied(catalog, entry))
         except ModelogError:
             raise
         except BaseException:  # an interrupt may have left an event half applied
-            self.catalog = Catalog(self.journal.where)
+            self.catalog = self._nothing_yet()
             raise
         for notice in self.journal.notices():
             if notice.what not in self._told:
@@ -81,14 +86,16 @@ class Replay:
         """
         if size == self.catalog.size:
             return self.catalog
-        earlier = Catalog(self.journal.where)
-        for entry in self.journal.read(0, size):
-            earlier.apply(entry)
+        earlier, found = self._nothing_yet(), self.past.snapshot_before(size)
+        if found is not None and self.catalog.journal_id is not None:
+            earlier.begin(self.catalog.journal_id, *found)
+        for entries in self.past.runs(earlier.size, size):
+            earlier.apply_run(entries)
         return earlier
 
     def leaves(self, size: int) -> list[bytes]:
         """Return the leaf hashes of the first *size* entries, for the Merkle tree. Raises as `catch_up`."""
-        return [tree.leaf_hash(entry) for entry in self.journal.read(0, size)]
+        return [tree.leaf_hash(entry) for entries in self.past.runs(0, size) for entry in entries]
 
     def settle(self) -> Catalog:
         """
@@ -136,13 +143,49 @@ class Replay:
             f"as {item.where} remembers, got no entries: check --registry-dir, or restore a backup"
         )
 
+    def _nothing_yet(self) -> Catalog:
+        return Catalog(self.journal.where, self.past)
+
+    def _resume(self) -> None:
+        """Begin with the newest snapshot, where the journal vouches for what stands before it; else at zero."""
+        found = self.journal.resume(SNAPSHOT_MARK)
+        if found is None:
+            return
+        position, entries = found
+        journal_id = codec.journal_id_of(entries[0])
+        try:
+            event = codec.decode(entries[0], position, journal_id, self.journal.where)
+            if isinstance(event.data, SnapshotTaken) and journal_id is not None:
+                self.catalog.begin(journal_id, position, chain.prev_of(entries[0]), event.data)
+                self.catalog.apply_run(entries)
+        except ModelogError:  # whoever begins at zero says what is wrong
+            self.catalog = self._nothing_yet()
+        except BaseException:
+            self.catalog = self._nothing_yet()
+            raise
+
+    def _unread(self, stop: int | None) -> Iterator[Sequence[bytes]]:
+        """Yield what is not folded yet, in runs, after a look at whether the last entry that was is still there."""
+        catalog = self.catalog
+        unread = self.journal.read_runs(max(0, catalog.size - 1), stop)
+        if catalog.size:
+            first = next(unread, ())
+            if not first or chain.hash_of(first[0]) != catalog.hash:
+                raise JournalDamagedError(
+                    f"{self.journal.where}: expected the entry {catalog.size - 1} that was read before, got another "
+                    "or none: the journal was rewound or replaced: open the registry anew",
+                    position=catalog.size - 1,
+                )
+            yield first[1:]
+        yield from unread
+
     def hash_at(self, size: int) -> str | None:
         """Return the hash that the journal had after *size* entries; None where it never had so many."""
         if size > self.catalog.size:
             return None
         found = chain.GENESIS
-        for entry in self.journal.read(max(0, size - 1), max(0, size)):
-            found = chain.hash_of(entry)
+        for entries in self.past.runs(max(0, size - 1), max(0, size)):
+            found = chain.hash_of(entries[-1])
         return found
 
     def _parted(self, item: FoundAnchor, agreeing: list[FoundAnchor]) -> JournalDamagedError:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from eventlog import decisions, identity, moments
 from eventlog.batch import RECOVERY_ID_START
-from eventlog.catalog import Catalog, ModelMetadata, model_of
+from eventlog.catalog import Catalog
 from eventlog.decisions import Decide, Decision, Terms
 from eventlog.errors import (
     ConflictError,
@@ -31,6 +31,7 @@ from eventlog.errors import (
 )
 from eventlog.events import Event, ModelPublished, ModelRolledBack, RequestRefused, check_model_id
 from eventlog.journal import FoundAnchor, Subscriber
+from eventlog.model import ModelMetadata, model_of
 from eventlog.queries import RegistryQueries
 from eventlog.replay import Replay, catch_up_all
 from eventlog.transaction import Transaction
@@ -87,6 +88,7 @@ class RegistryRequests(RegistryQueries):
         """Return who asks, why and under which condition, checked."""
         if expect_active not in (None, "none"):
             check_model_id(expect_active or "")
+        own_id = request_id is None
         request_id = identity.new_uuid(self._random_bytes) if request_id is None else request_id
         if identity.check_text("--id", request_id).startswith(RECOVERY_ID_START):
             raise RefusedError(
@@ -98,6 +100,7 @@ class RegistryRequests(RegistryQueries):
             reason=None if reason is None else identity.check_utf8("reason", reason),
             expect_active=expect_active,
             key=self._signing,
+            own_id=own_id,
         )
 
     def _carry_out(
@@ -157,7 +160,7 @@ class RegistryRequests(RegistryQueries):
             decision, _ = self._perform(prepare, terms, take_over=False, dry_run=False)
             position = decision.position
             if position is None:
-                position = self._replay.catalog.positions[terms.request_id]
+                position = self._replay.catalog.size - 1
             event = self.read_event(position)
             _log.info("%s: recorded at position %d", event.type, position)
             self._tell_subscribers(None)
@@ -207,7 +210,7 @@ class RegistryRequests(RegistryQueries):
                 _log.info("the refusal is not recorded: there is no history yet")
                 return
             self._transaction.run(lambda _catalog, _now: Decision("", data), terms)
-            _log.info("the refusal is recorded at position %d", self._replay.catalog.positions[terms.request_id])
+            _log.info("the refusal is recorded at position %d", self._replay.catalog.size - 1)
             for failure in catch_up_all(self._subscribers):
                 _log.warning("a derived file is behind: %s: run rebuild", failure)
 

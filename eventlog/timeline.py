@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from eventlog.catalog import Catalog, ModelMetadata
+from eventlog.catalog import Catalog
 from eventlog.change import Change
 from eventlog.events import ModelPublished, ModelRolledBack
+from eventlog.model import ModelMetadata
 
 
 class Stretch(Struct, frozen=True):

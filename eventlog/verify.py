@@ -214,9 +214,10 @@ def _artifact(problem: ArtifactProblem) -> Finding:
 
 def _backward(catalog: Catalog) -> list[Finding]:
     """Say where the time goes backwards: once, because one event of a wrong clock may precede thousands."""
-    if not catalog.backward:
+    if catalog.backward is None:
         return []
-    first, more = catalog.backward[0], len(catalog.backward) - 1
+    first, _, count = catalog.backward
+    more = count - 1
     also = f"; {more} later ones, too" if more else ""
     return [Finding("notice", f"entry {first}: its time is before an earlier entry's{also}", first, first + 1)]
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from eventlog import registry as _registry
 from eventlog import signed_note
-from eventlog.catalog import ModelMetadata
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
+from eventlog.model import ModelMetadata
 from projections.runtime_state import RuntimeCheckpoint, RuntimeStateManager
 from projections.tree_head_note import TreeHeadNote
 from projections.wiring import manager_of, wire

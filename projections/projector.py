@@ -51,8 +51,16 @@ class Projection(Protocol):
         """What a person does to the file so that it says nothing of a journal any more; it is then rebuilt."""
         ...
 
+    def anchor(self) -> Anchor | None:
+        """Return how far the file has got, or None where it says nothing; reads little. Raises RefusedError."""
+        ...
+
     def stored(self) -> Stored:
         """Read the file once. Raises RefusedError."""
+        ...
+
+    def may_lag(self, applied: Anchor, catalog: Catalog) -> bool:
+        """Say whether a file that has got as far as *applied* is near enough to *catalog* to be left as it is."""
         ...
 
     def write(self, catalog: Catalog, *, rebuild: bool) -> None:
@@ -88,7 +96,7 @@ class Projector:
         found = []
         for projection in self._projections:
             try:
-                anchor = projection.stored().anchor
+                anchor = projection.anchor()
             except RefusedError as error:
                 if unreadable is None:
                     raise
@@ -133,6 +141,8 @@ class Projector:
             ours = anchor is not None and anchor.journal_id == catalog.journal_id
             if anchor is not None and ours and anchor.size > catalog.size:
                 catalog = self._replay.catch_up(anchor.size)
+            if anchor is not None and ours and anchor.size < catalog.size and projection.may_lag(anchor, catalog):
+                catalog = self._replay.at(anchor.size)
             if stored.agrees(catalog):
                 return None
             behind = anchor is None or (ours and anchor.size < catalog.size)

@@ -35,6 +35,14 @@ class RuntimeCheckpointProjection:
         self._manager = manager
         self.where = str(manager.path)
 
+    def anchor(self) -> Anchor | None:
+        """Return how far the file has got."""
+        return self.stored().anchor
+
+    def may_lag(self, applied: Anchor, catalog: Catalog) -> bool:
+        """Never: the runtime acts on it."""
+        return False
+
     def stored(self) -> Stored:
         """Read the file; it has no anchor where the runtime wrote the active model itself, or nobody did."""
         with durable.refusing(self.where):

@@ -16,6 +16,7 @@ from eventlog import durable, locking, tree_head
 from eventlog.catalog import Catalog
 from eventlog.confirmation import is_trusted
 from eventlog.errors import JournalDamagedError, RefusedError
+from eventlog.journal import Anchor
 from eventlog.replay import Replay
 from eventlog.signed_note import NOTE_BYTES_MAX, Note, PrivateKey, PublicKey
 from eventlog.tree_head import TreeHead
@@ -56,6 +57,14 @@ class TreeHeadNote:
         self._replay = replay
         self._signer = signer
         self._lock_timeout_seconds = lock_timeout_seconds
+
+    def anchor(self) -> Anchor | None:
+        """Return how far the file has got."""
+        return self.stored().anchor
+
+    def may_lag(self, applied: Anchor, catalog: Catalog) -> bool:
+        """Never: what nobody signed is not confirmed."""
+        return False
 
     def stored(self) -> Stored:
         """Read the file; it has no anchor where it is missing or cannot be understood."""

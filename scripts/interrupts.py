@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 
 
@@ -50,6 +51,16 @@ class Interrupts:
             raise KeyboardInterrupt
 
 
+_current: ContextVar[Interrupts | None] = ContextVar("interrupts", default=None)
+"""Those of the command that this thread runs."""
+
+
+def holder() -> Callable[[], None]:
+    """Return what is to be called at the point of no return: from there on, interrupts are only noted."""
+    interrupts = _current.get()
+    return interrupts.hold if interrupts else lambda: None
+
+
 def let_kill() -> None:
     """Let an interrupt simply end the process, unless they are ignored: right as long as nothing has happened."""
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
@@ -68,9 +79,11 @@ def interruptible() -> Iterator[Interrupts]:
     ours = before != signal.SIG_IGN and threading.current_thread() is threading.main_thread()
     if ours:
         signal.signal(signal.SIGINT, interrupts.handle)
+    outside = _current.set(interrupts)
     try:
         yield interrupts
     finally:
+        _current.reset(outside)
         if ours:
             ending = interrupts.held and before == signal.SIG_DFL
             signal.signal(signal.SIGINT, signal.SIG_IGN if ending else before)

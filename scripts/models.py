@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from collections.abc import Callable
+from logging import getLogger
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from eventlog.catalog import ACTIVE, Activation, Catalog
-from eventlog.events import ModelPublished
+from eventlog.catalog import ACTIVE, Catalog
+from eventlog.errors import ProjectionLagError, reason_of
+from eventlog.events import Event, ModelPublished
+from eventlog.model import ModelMetadata, shown
+from eventlog.snapshot import Activation
 from scripts import output, rows
+
+if TYPE_CHECKING:
+    from eventlog.queries import RegistryQueries
 
 ATTRIBUTES = ("model_id", "backend", "artifact_path", "sha256", "created_at", "dataset_metadata", "active")
 """The keys of `as_dict`."""
 
+_log = getLogger("modelog")
 
-def as_dict(catalog: Catalog, model_id: str) -> dict[str, Any]:
-    """Return the six attributes of a model and whether it is active."""
-    return {**catalog.model(model_id).to_dict(), "active": model_id == catalog.active_id()}
+
+class Row(ModelMetadata, frozen=True):
+    """The six attributes of a model as JSON has them, and whether it is active."""
+
+    active: bool
+
+
+def row_of(event: Event, active_id: str | None) -> Row:
+    """Return the row of the model that *event* published."""
+    model = shown(event)
+    return Row(
+        model.model_id,
+        model.backend,
+        model.artifact_path,
+        model.sha256,
+        model.created_at,
+        model.dataset_metadata,
+        model.model_id == active_id,
+    )
+
+
+def as_dict(event: Event, active_id: str | None) -> dict[str, Any]:
+    """Return the same as JSON values."""
+    values: dict[str, Any] = msgspec.to_builtins(row_of(event, active_id))
+    return values
 
 
 def metadata_text(metadata: dict[str, Any]) -> str:
@@ -31,7 +62,7 @@ def metadata_text(metadata: dict[str, Any]) -> str:
     return " ".join(map(shlex.quote, pairs))
 
 
-def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
+def print_model(registry: RegistryQueries, catalog: Catalog, model_id: str, output_format: str) -> None:
     """
     Print a model with who published it, when and why, what it displaced, and what displaced it.
 
@@ -49,13 +80,13 @@ def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
     }
     active = catalog.active[ACTIVE]
     history |= _activation("activated", active if active.model_id == model_id else None)
-    displaced = catalog.displacements.get(model_id)
+    displaced = registry.displacement(model_id, catalog)
     history |= {
         "displaced_by": None if displaced is None else displaced.model_id,
         **_activation("displaced", displaced),
     }
     history |= {"as_of_position": catalog.size - 1, "as_of_hash": catalog.hash}
-    fields = {**as_dict(catalog, model_id), **history}
+    fields = {**as_dict(event, catalog.active_id()), **history}
     if output_format == "json":
         output.print_json(fields)
     elif output_format != "table":
@@ -63,6 +94,33 @@ def print_model(catalog: Catalog, model_id: str, output_format: str) -> None:
     else:
         fields["dataset_metadata"] = metadata_text(fields["dataset_metadata"])
         output.print_fields([(name, _words(value)) for name, value in fields.items()])
+
+
+def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> None:
+    """
+    Carry out a change and print the model as JSON, also where only a derived file is behind.
+
+    Once it is recorded, an output that cannot be written must not look like a refusal: it is reported, status 0.
+    """
+    lag: ProjectionLagError | None = None
+    try:
+        model = change()
+    except ProjectionLagError as error:
+        if not isinstance(error.model, ModelMetadata):
+            raise
+        model, lag = error.model, error
+    try:
+        output.print_json(model.to_dict())
+        output.flush()
+    except OSError as error:
+        if dry_run:
+            raise
+        output.abandon_streams()
+        _log.warning("%s is recorded, but stdout cannot be written: %s", model.model_id, reason_of(error))
+    if dry_run:
+        _log.info("dry run: nothing was changed")
+    if lag is not None:
+        raise lag
 
 
 def _activation(what: str, activation: Activation | None) -> dict[str, Any]:

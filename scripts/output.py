@@ -11,21 +11,21 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, Literal
 
-import click
 import msgspec
 
-from eventlog.catalog import ModelMetadata
-from eventlog.errors import ProjectionLagError, reason_of
+from eventlog.errors import reason_of
 
 _INVISIBLE = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
     + "".join(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
 )
 """Leaves no ink though Python calls it printable: Default_Ignorable_Code_Point of Unicode 15.1, and blank Braille."""
+
+_BOLD, _GREEN, _PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[0m"  # ECMA-48, 8.3.117
 
 _log = logging.getLogger("modelog")
 
@@ -52,7 +52,7 @@ def print_json(value: Any, *, one_line: bool = False) -> None:
     text = json_text(value)
     if sys.stdout.isatty() and not one_line:
         text = msgspec.json.format(text, indent=2)
-    click.echo(text)
+    _print(text)
 
 
 def json_text(value: Any) -> str:
@@ -86,11 +86,13 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, marke
     cells = [headings, *([escape(cell) for cell in row] for row in rows)]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    lines = []
     for number, row in enumerate(cells):
         padded = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
         line = "  ".join(padded).rstrip()
         stands_out = colour and (number == 0 or (number <= len(marked) and marked[number - 1]))
-        print_line(click.style(line, bold=True, fg="green" if number else None) if stands_out else line)
+        lines.append(f"{_GREEN if number else ''}{_BOLD}{line}{_PLAIN}" if stands_out else line)
+    print_line("\n".join(lines))
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
@@ -127,7 +129,13 @@ def _csv_cell(value: Any) -> str:
 def print_line(line: str) -> None:
     """Print a line that is already escaped; what stdout cannot encode is spelled out."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    click.echo(line.encode(encoding, "backslashreplace").decode(encoding), color=True)
+    _print(line.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _print(text: str) -> None:
+    """Print a line, and hand it on at once: whoever follows waits for it, and what stderr says comes in its order."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _width(text: str) -> int:
@@ -176,6 +184,13 @@ def abandon_streams() -> None:
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
                 stream.flush()
+
+
+def end_echo() -> None:
+    """End the line on which a terminal shows `^C`."""
+    with suppress(AttributeError, OSError, ValueError):
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
 
 
 class _Escaping(logging.Formatter):
@@ -247,30 +262,3 @@ def _as_utf8(value: Any) -> Any:
     if isinstance(value, str) and not _can_encode(value):
         return "".join(char if _can_encode(char) else _spelled(char) for char in value)
     return value
-
-
-def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> None:
-    """
-    Carry out a change and print the model as JSON, also where only a derived file is behind.
-
-    Once it is recorded, an output that cannot be written must not look like a refusal: it is reported, status 0.
-    """
-    lag: ProjectionLagError | None = None
-    try:
-        model = change()
-    except ProjectionLagError as error:
-        if not isinstance(error.model, ModelMetadata):
-            raise
-        model, lag = error.model, error
-    try:
-        print_json(model.to_dict())
-        flush()
-    except OSError as error:
-        if dry_run:
-            raise
-        abandon_streams()
-        _log.warning("%s is recorded, but stdout cannot be written: %s", model.model_id, reason_of(error))
-    if dry_run:
-        _log.info("dry run: nothing was changed")
-    if lag is not None:
-        raise lag

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-import click
-
 DELAY_SECONDS = 0.5
 
 
@@ -23,6 +21,8 @@ def hashing() -> Iterator[Callable[[int, int], None]]:
         def progress(done: int, total: int) -> None:
             nonlocal bar, shown
             if bar is None and sys.stderr.isatty() and time.monotonic() - began > DELAY_SECONDS:
+                import click  # noqa: PLC0415 - most hash quickly, or tell no terminal
+
                 bar = stack.enter_context(
                     click.progressbar(length=total, label="hashing", file=sys.stderr, width=0, update_min_steps=1 << 24)
                 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from logging import getLogger
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eventlog.change import Change
-from eventlog.timeline import Stretch
 from scripts import output
+
+if TYPE_CHECKING:
+    from eventlog.change import Change
+    from eventlog.timeline import Stretch
 
 HISTORY = (
     "position",
@@ -47,8 +49,8 @@ _CLOCK = "!"
 _log = getLogger("modelog")
 
 
-def print_rows(rows: Iterable[dict[str, Any]], columns: Sequence[str], output_format: str) -> None:
-    """Print each of *rows*, which have the keys *columns*, as `json`, `jsonl` or `csv`."""
+def print_rows(rows: Iterable[Any], columns: Sequence[str], output_format: str) -> None:
+    """Print each of *rows*, which have the keys *columns*, as `json`, `jsonl` or `csv`; for CSV they are dicts."""
     if output_format == "json":
         output.print_json(list(rows))
     elif output_format == "jsonl":

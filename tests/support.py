@@ -118,8 +118,7 @@ class Place:
 
     def ids(self) -> list[str]:
         """Return the id of every acknowledged event, in order, read as a new process would read it."""
-        positions = self.open().catalog().positions
-        return sorted(positions, key=positions.__getitem__)
+        return [change.event.id for change in self.open().history()]
 
     def files(self) -> dict[str, bytes]:
         """Return the content of every file of the registry and the runtime, by relative path; directories as empty."""

@@ -13,8 +13,10 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 
 from eventlog import durable, locking
+from eventlog.engines import jsonl_stamp
 from eventlog.engines.jsonl_head import Head
 from eventlog.engines.jsonl_quarantine import Quarantine
 from eventlog.engines.jsonl_reader import JsonlReader
@@ -42,6 +44,7 @@ class JsonlJournal:
         self._head_path = os.path.join(directory, HEAD)
         self._lock_timeout_seconds = locking.checked_timeout(lock_timeout_seconds)
         self._reader = JsonlReader(self.where, self._head_path)
+        self._stamp_path = os.path.join(directory, jsonl_stamp.NAME)
         self._quarantine = Quarantine(directory)
         self._threads = threading.RLock()
         self._writer: JsonlWriter | None = None
@@ -58,7 +61,23 @@ class JsonlJournal:
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield verified entries; verification starts at the last place this object has verified before."""
+        return chain.from_iterable(self._reader.read(start, stop))
+
+    def read_runs(self, start: int = 0, stop: int | None = None) -> Iterator[Sequence[bytes]]:
+        """Yield the same in runs, a chunk of the file each."""
         return self._reader.read(start, stop)
+
+    def resume(self, text: bytes) -> tuple[int, Sequence[bytes]] | None:
+        """Return the newest entries from the last one on that contains *text*; how, stands in `jsonl_reader`."""
+        return self._reader.resume(text, self._stamp_path)
+
+    def entry_at(self, position: int, offset_bytes: int, entry_hash: str) -> bytes:
+        """Return the entry at *offset_bytes*, which must have that hash."""
+        return self._reader.entry_at(position, offset_bytes, entry_hash)
+
+    def mentions(self, text: bytes) -> bool:
+        """Say whether *text* stands anywhere in the acknowledged bytes."""
+        return self._reader.mentions(text)
 
     def confirm(self, *, mend: bool = True) -> None:
         """Have a writer's look at the head, which makes it durable; who may only read can only sync the files."""
@@ -86,6 +105,9 @@ class JsonlJournal:
                 writer = JsonlWriter(descriptor, self.where, self._head_path, self._quarantine)
                 try:
                     self._synced = writer.mend(self._reader, self._synced)
+                    status = jsonl_stamp.look(descriptor)
+                    if jsonl_stamp.fits(self._stamp_path, self._synced, status):
+                        self._reader.note_whole(status)
                     self._writer = writer
                     yield
                 finally:
@@ -113,7 +135,12 @@ class JsonlJournal:
         """Store *entries*; how, and what each error means, stands in `jsonl_writer`."""
         with self.exclusive():
             assert self._writer is not None, "held inside exclusive()"
+            whole = self._reader.is_whole(self._writer.status())
             head = self._synced = self._writer.append(entries, expected_size)
+            if whole:
+                status = self._writer.status()
+                self._reader.note_whole(status)
+                jsonl_stamp.put(self._stamp_path, head, status)
             with suppress(OSError):
                 self._quarantine.mark_recorded(recording)
             return Tail(head.size, head.hash)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from eventlog import durable, locking
-from eventlog.engines import jsonl_head, jsonl_tail
+from eventlog import chain, durable, locking
+from eventlog.engines import jsonl_head, jsonl_search, jsonl_stamp, jsonl_tail
 from eventlog.engines.jsonl_head import HEAD_BYTES, Head, HeadFile
-from eventlog.engines.jsonl_scan import CHUNK_BYTES, Mark, Marks, salvage, scan
+from eventlog.engines.jsonl_scan import Mark, Marks, salvage, scan
 from eventlog.errors import MEND_LINES, JournalDamagedError
 from eventlog.journal import APPEND_BYTES_MAX, Notice
 
@@ -37,6 +37,7 @@ class JsonlReader:
         self._where = journal_path
         self._head_path = head_path
         self._marks = Marks()
+        self._whole: os.stat_result | None = None
         self.notices: list[Notice] = []
 
     def acknowledged(self) -> Head:
@@ -44,21 +45,23 @@ class JsonlReader:
         with self._looking() as (_, head):
             return head
 
-    def read(self, start: int, stop: int | None) -> Iterator[bytes]:
-        """Yield the verified acknowledged lines `[start, stop)`; at the end the head's own claim is checked."""
+    def read(self, start: int, stop: int | None) -> Iterator[list[bytes]]:
+        """Yield the verified acknowledged lines `[start, stop)` in runs; at the end the head's own claim is checked."""
         verified = self._marks.newest()
         with self._looking() as (descriptor, head):
+            before = None if descriptor is None else jsonl_stamp.look(descriptor)
             if head.size < verified.size:
                 raise JournalDamagedError(
                     f"{self._where}: expected at least {verified.size} entries, as before, got {head.size}: run verify"
                 )
             stop = head.size if stop is None else min(stop, head.size)
-            mark = self._marks.before(start)
-            if descriptor is not None:
-                for lines, next_mark in scan(descriptor, self._where, mark, head.end_bytes):
-                    yield from lines[max(0, start - mark.size) : max(0, stop - mark.size)]
+            first = mark = self._marks.before(start)
+            while descriptor is not None and mark.offset_bytes < head.end_bytes:
+                for lines, next_mark in self._stretch(descriptor, mark, head):
+                    wanted = lines[max(0, start - mark.size) : max(0, stop - mark.size)]
+                    if wanted:
+                        yield wanted
                     mark = next_mark
-                    self._marks.add(mark)
                     if stop <= mark.size < head.size:
                         return
             if (mark.size, mark.hash) != (head.size, head.hash):
@@ -70,6 +73,84 @@ class JsonlReader:
                     expected=head.hash,
                     actual=mark.hash,
                 )
+            if descriptor is not None and (first.size == 0 or self.is_whole(before)):
+                self._whole = before if jsonl_stamp.is_same(before, jsonl_stamp.look(descriptor)) else None
+
+    def _stretch(self, descriptor: int, mark: Mark, head: Head) -> Iterator[tuple[list[bytes], Mark]]:
+        """
+        Yield the verified lines from *mark* up to the next verified place, or to *head* where there is none.
+
+        Where there is one, the lines must lead to it, and are held back until they do.
+        """
+        following = self._marks.after(mark)
+        if following is None or following.offset_bytes > head.end_bytes:
+            for lines, next_mark in scan(descriptor, self._where, mark, head.end_bytes):
+                self._marks.add(next_mark)
+                yield lines, next_mark
+            return
+        found = list(scan(descriptor, self._where, mark, following.offset_bytes))
+        if found[-1][1] != following:
+            raise JournalDamagedError(
+                f"{self._where}: expected hash {following.hash} after {following.size} entries, as before, "
+                f"got {found[-1][1].hash} after {found[-1][1].size}: run verify",
+                position=min(following.size, found[-1][1].size),
+            )
+        for _, next_mark in found:
+            self._marks.put(next_mark)
+        yield from found
+
+    def resume(self, text: bytes, stamp_path: str) -> tuple[int, Sequence[bytes]] | None:
+        """
+        Return where the last line that contains *text* stands, and the lines from it on, verified up to the head.
+
+        None where there is no such line near the end, where something about journal or head is odd, or where the stamp
+        does not say that nothing before them was written to since it was verified.
+        """
+        with self._looking() as (descriptor, head):
+            if descriptor is None or self.notices:
+                return None
+            status = jsonl_stamp.look(descriptor)
+            if not jsonl_stamp.fits(stamp_path, head, status):
+                return None
+            lines, offset_bytes = jsonl_search.last_lines(descriptor, head.end_bytes, text)
+            mark = Mark(head.size - len(lines), offset_bytes, "" if not lines else chain.prev_of(lines[0]))
+            try:
+                if mark.size < 1 or chain.verify(lines, mark.hash) != head.hash:
+                    return None
+            except chain.ChainError:
+                return None
+            self._marks.put(mark)
+            self._marks.put(Mark(head.size, head.end_bytes, head.hash))
+            self._whole = status
+            return mark.size, lines
+
+    def entry_at(self, position: int, offset_bytes: int, entry_hash: str) -> bytes:
+        """Return the line at *offset_bytes*, which must have that hash; a place to read on from afterwards."""
+        with self._opened() as descriptor:
+            line = None if descriptor is None else jsonl_search.line_at(descriptor, offset_bytes, entry_hash)
+        if line is None:
+            raise JournalDamagedError(
+                f"{self._where}: expected entry {position} with hash {entry_hash} at offset {offset_bytes}, "
+                "got another: run verify",
+                position=position,
+                offset_bytes=offset_bytes,
+                expected=entry_hash,
+            )
+        self._marks.put(Mark(position, offset_bytes, chain.prev_of(line)))
+        return line
+
+    def mentions(self, text: bytes) -> bool:
+        """Say whether *text* stands anywhere in the acknowledged bytes."""
+        with self._looking() as (descriptor, head):
+            return descriptor is not None and jsonl_search.mentions(descriptor, head.end_bytes, text)
+
+    def is_whole(self, status: os.stat_result | None) -> bool:
+        """Say whether all of a journal file of that *status* was verified by this object, or by whoever it believes."""
+        return jsonl_stamp.is_same(self._whole, status)
+
+    def note_whole(self, status: os.stat_result | None) -> None:
+        """Note that all of a journal file of that *status* is good."""
+        self._whole = status
 
     def salvage(self) -> Iterator[bytes]:
         """Yield the lines that verify, from the first on, without asking the head."""
@@ -187,7 +268,7 @@ class JsonlReader:
     def _without_head(self, descriptor: int, size_bytes: int) -> Head:
         """Verify the whole file, because nothing says how much of it is acknowledged."""
         mark = Mark()
-        for _, next_mark in scan(descriptor, self._where, mark, _end_of_last_line(descriptor, size_bytes)):
+        for _, next_mark in scan(descriptor, self._where, mark, jsonl_search.end_of_last_line(descriptor, size_bytes)):
             mark = next_mark
         if mark.size == 0:
             raise JournalDamagedError(
@@ -214,13 +295,3 @@ def judge(descriptor: int, head: Head, size_bytes: int) -> jsonl_tail.TailVerdic
         offset += len(part)
         wanted -= len(part)
     return jsonl_tail.judge(b"".join(parts), head)
-
-
-def _end_of_last_line(descriptor: int, end: int) -> int:
-    while end > 0:
-        start = max(0, end - CHUNK_BYTES)
-        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0

@@ -14,6 +14,9 @@ from eventlog.errors import JournalDamagedError
 from eventlog.journal import ENTRY_BYTES_MAX
 
 CHUNK_BYTES = 64 << 10
+"""As many as the longest line and its newline have: each chunk holds a whole line, or the line is too long."""
+
+assert CHUNK_BYTES == ENTRY_BYTES_MAX + 1, "see above"
 
 
 class Mark(Struct, frozen=True):
@@ -40,6 +43,20 @@ class Marks:
         marks = self._marks
         return marks[bisect_right(marks, position, key=lambda mark: mark.size) - 1]
 
+    def after(self, mark: Mark) -> Mark | None:
+        """Return the first verified place behind *mark*, or None."""
+        marks = self._marks
+        place = bisect_right(marks, mark.size, key=lambda other: other.size)
+        return marks[place] if place < len(marks) else None
+
+    def put(self, mark: Mark) -> None:
+        """Remember a place that was proven by something else than reading up to it."""
+        with self._threads:
+            marks = self._marks
+            place = bisect_right(marks, mark.size, key=lambda other: other.size)
+            if marks[place - 1].size != mark.size:
+                self._marks = [*marks[:place], mark, *marks[place:]]
+
     def add(self, mark: Mark) -> None:
         """Remember a place if it is further than all before; a newest one too close to the one before is replaced."""
         with self._threads:
@@ -59,26 +76,23 @@ def scan(descriptor: int, where: str, mark: Mark, end_bytes: int) -> Iterator[tu
     Raises:
         JournalDamagedError: a line does not verify, is too long, or the last one is not ended.
     """
-    offset = mark.offset_bytes
-    carried = b""
-    while offset < end_bytes:
-        chunk = os.pread(descriptor, min(CHUNK_BYTES, end_bytes - offset), offset)
-        if not chunk:
+    while mark.offset_bytes < end_bytes:
+        chunk = _read(descriptor, min(CHUNK_BYTES, end_bytes - mark.offset_bytes), mark.offset_bytes)
+        lines = chunk.split(b"\n")
+        unended = len(lines.pop())
+        if lines:
+            mark = _verified(where, lines, mark, len(chunk) - unended)
+            yield lines, mark
+        elif len(chunk) == CHUNK_BYTES:
+            raise _damaged(where, mark, f"expected a line of at most {ENTRY_BYTES_MAX} bytes, got more")
+        elif mark.offset_bytes + unended == end_bytes:
+            raise _damaged(where, mark, f"expected a newline at offset {end_bytes - 1}, got {chunk[-1:]!r}")
+        else:
             raise JournalDamagedError(
-                f"{where}: expected {end_bytes} acknowledged bytes, got {offset}: run verify",
+                f"{where}: expected {end_bytes} acknowledged bytes, got {mark.offset_bytes + unended}: run verify",
                 position=mark.size,
                 offset_bytes=mark.offset_bytes,
             )
-        offset += len(chunk)
-        lines = (carried + chunk).split(b"\n")
-        carried = lines.pop()
-        mark = _verified(where, lines, mark)
-        if len(carried) > ENTRY_BYTES_MAX:
-            raise _damaged(where, mark, f"expected a line of at most {ENTRY_BYTES_MAX} bytes, got more")
-        if lines:
-            yield lines, mark
-    if carried:
-        raise _damaged(where, mark, f"expected a newline at offset {end_bytes - 1}, got {carried[-1:]!r}")
 
 
 def salvage(descriptor: int) -> Iterator[bytes]:
@@ -100,21 +114,26 @@ def salvage(descriptor: int) -> Iterator[bytes]:
             return
 
 
-def _verified(where: str, lines: list[bytes], mark: Mark) -> Mark:
+def _read(descriptor: int, size_bytes: int, offset_bytes: int) -> bytes:
+    """Return *size_bytes* from *offset_bytes* on, fewer only where the file ends before."""
+    chunk = b""
+    while len(chunk) < size_bytes:
+        more = os.pread(descriptor, size_bytes - len(chunk), offset_bytes + len(chunk))
+        if not more:
+            break
+        chunk = chunk + more if chunk else more
+    return chunk
+
+
+def _verified(where: str, lines: list[bytes], mark: Mark, size_bytes: int) -> Mark:
+    """Return the mark behind *lines*, which with their newlines are *size_bytes* long."""
     try:
         newest = chain.verify(lines, mark.hash)
-        if lines and max(map(len, lines)) > ENTRY_BYTES_MAX:
-            index = next(index for index, line in enumerate(lines) if len(line) > ENTRY_BYTES_MAX)
-            raise chain.ChainError(index, f"at most {ENTRY_BYTES_MAX} bytes", "more")
     except chain.ChainError as error:
         good = lines[: error.index]
-        mark = Mark(mark.size + len(good), mark.offset_bytes + _bytes_of(good))
+        mark = Mark(mark.size + len(good), mark.offset_bytes + sum(map(len, good)) + len(good))
         raise _damaged(where, mark, str(error), len(lines[error.index]), error) from error
-    return Mark(mark.size + len(lines), mark.offset_bytes + _bytes_of(lines), newest)
-
-
-def _bytes_of(lines: list[bytes]) -> int:
-    return sum(map(len, lines)) + len(lines)
+    return Mark(mark.size + len(lines), mark.offset_bytes + size_bytes, newest)
 
 
 def _damaged(

@@ -23,7 +23,7 @@ from contextlib import suppress
 from logging import getLogger
 
 from eventlog import durable
-from eventlog.engines import jsonl_head
+from eventlog.engines import jsonl_head, jsonl_stamp
 from eventlog.engines.checks import check_append
 from eventlog.engines.jsonl_head import SLOT_BYTES, Head
 from eventlog.engines.jsonl_quarantine import Quarantine
@@ -109,6 +109,10 @@ class JsonlWriter:
                 self._discard(verdict)
             self._head = verdict.head
             return verdict.head
+
+    def status(self) -> os.stat_result | None:
+        """Return the status of the journal's file, as far as it can be told."""
+        return jsonl_stamp.look(self._descriptor)
 
     def append(self, entries: Sequence[bytes], expected_size: int) -> Head:
         """Store *entries* behind the head; see `eventlog.journal.Journal.append`."""

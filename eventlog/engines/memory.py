@@ -11,6 +11,8 @@ from eventlog.engines.checks import check_append
 from eventlog.errors import ConflictError
 from eventlog.journal import DiscardedTail, Notice, Tail
 
+_RUN_ENTRIES = 100
+
 
 class MemoryJournal:
     """A journal that lives as long as the object. See `eventlog.journal.Journal` for what its methods promise."""
@@ -35,6 +37,26 @@ class MemoryJournal:
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the entries that were stored when the first was asked for."""
         yield from tuple(self._entries)[start:stop]
+
+    def read_runs(self, start: int = 0, stop: int | None = None) -> Iterator[Sequence[bytes]]:
+        """Yield the same in runs."""
+        stored = tuple(self._entries)[start:stop]
+        for first in range(0, len(stored), _RUN_ENTRIES):
+            yield stored[first : first + _RUN_ENTRIES]
+
+    def resume(self, text: bytes) -> tuple[int, Sequence[bytes]] | None:
+        """Return the entries from the last one on that contains *text*, and where they begin."""
+        stored = tuple(self._entries)
+        position = max((number for number, entry in enumerate(stored) if text in entry), default=0)
+        return (position, stored[position:]) if position else None
+
+    def entry_at(self, position: int, offset_bytes: int, entry_hash: str) -> bytes:
+        """Return the entry at *position*."""
+        return self._entries[position]
+
+    def mentions(self, text: bytes) -> bool:
+        """Say whether *text* stands anywhere."""
+        return any(text in entry for entry in tuple(self._entries))
 
     def confirm(self, *, mend: bool = True) -> None:
         """Do nothing: there is no disk."""

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from logging import getLogger
 
-import click
-
 from scripts import filters, models, options, output
+from scripts.declared import verb
 
 _log = getLogger("modelog")
 
 
-@click.command()
-@filters.as_of
-@options.trusting
-@options.shown
-@options.common
+@verb(filters.AS_OF, options.TRUSTING, options.SHOWN, *options.COMMON)
 def command(
     as_of: str | None, public_key: str | None, output_format: str, registry_dir: str, state_dir: str | None
 ) -> None:
     """Show the model that is active, or was at a moment; JSON null where there is none."""
-    catalog = options.open_for_reading(registry_dir, state_dir, public_key).catalog(as_of)
+    registry = options.open_for_reading(registry_dir, state_dir, public_key)
+    catalog = registry.catalog(as_of)
     model_id = catalog.active_id()
     if model_id is not None:
-        models.print_model(catalog, model_id, output_format)
+        models.print_model(registry, catalog, model_id, output_format)
     elif output_format == "json":
         output.print_json(None)
     else:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import click
-
 from projections.maintenance import backup_registry
 from scripts import options, output
+from scripts.declared import Argument, verb
 
 
-@click.command()
-@click.argument("destination", metavar="DEST")
-@options.shown
-@options.common
+@verb(Argument("destination", metavar="DEST"), options.SHOWN, *options.COMMON)
 def command(destination: str, output_format: str, registry_dir: str, state_dir: str | None) -> int:
     """
     Copy the acknowledged history into the new directory DEST, also while others publish.

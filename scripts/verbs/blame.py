@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import click
-
 from scripts import filters, models, options, output, rows
+from scripts.declared import Argument, verb
 
 
-@click.command()
-@click.argument("model_id")
-@filters.as_of
-@options.trusting
-@options.shown
-@options.common
+@verb(Argument("model_id"), filters.AS_OF, options.TRUSTING, options.SHOWN, *options.COMMON)
 def command(
     model_id: str,
     as_of: str | None,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import click
-
 from eventlog.timeline import State
 from scripts import options, output, rows
+from scripts.declared import Argument, verb
 
 
-@click.command()
-@click.argument("earlier", metavar="A", callback=options.as_text)
-@click.argument("later", metavar="[B]", required=False, callback=options.as_text)
-@options.trusting
-@options.shown
-@options.common
+@verb(
+    Argument("earlier", metavar="A", read=options.as_text),
+    Argument("later", metavar="[B]", required=False, read=options.as_text),
+    options.TRUSTING,
+    options.SHOWN,
+    *options.COMMON,
+)
 def command(
     earlier: str,
     later: str | None,

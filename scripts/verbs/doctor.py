@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import click
+import msgspec
 
 from eventlog.doctor import Examination
 from projections.maintenance import examine_registry
 from scripts import options, output
+from scripts.declared import verb
 from scripts.verbs.verify import STATUS_BY_VERDICT, STATUS_DERIVED
 
 STATUS_FOUND = 2
-PACKAGES = ("eventlog", "projections", "scripts", "msgspec", "click")
+PACKAGES = ("eventlog", "projections", "scripts", msgspec.__name__, click.__name__)
+"""Ours, and what we need; only what is imported can be compared with what hides it."""
 
 
-@click.command()
-@options.shown
-@options.common
+@verb(options.SHOWN, *options.COMMON)
 def command(output_format: str, registry_dir: str, state_dir: str | None) -> int:
     """Look at the history, permissions, disks, clock, lock and packages; each finding comes with its remedy."""
     runtime = options.paired_state_dir(registry_dir, state_dir)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import click
-
 from eventlog import durable
 from eventlog.moments import utc_now
 from projections import audit_page
@@ -13,13 +11,15 @@ from projections.audit_page import Page
 from projections.evidence import journal_lines, tree_head_text
 from projections.maintenance import verify_registry
 from scripts import options, output, rows
+from scripts.declared import Argument, Option, UsageError, verb
 
 
-@click.command()
-@click.argument("form", type=click.Choice(("jsonl", "csv", "html")))
-@click.option("--to", "destination", metavar="FILE", help="Write it there, all of it or nothing.  [default: stdout]")
-@options.trusting
-@options.common
+@verb(
+    Argument("form", choices=("jsonl", "csv", "html")),
+    Option("--to", "destination", metavar="FILE", help="Write it there, all of it or nothing.  [default: stdout]"),
+    options.TRUSTING,
+    *options.COMMON,
+)
 def command(
     form: str, destination: str | None, public_key: str | None, registry_dir: str, state_dir: str | None
 ) -> None:
@@ -49,7 +49,7 @@ def _write(data: bytes, destination: str | None) -> None:
         with durable.refusing(destination):
             durable.replace_file(destination, data)
     elif sys.stdout.isatty():
-        raise click.UsageError("expected --to FILE or a pipe, got a terminal: what is exported is not made for one")
+        raise UsageError("expected --to FILE or a pipe, got a terminal: what is exported is not made for one")
     else:
         sys.stdout.buffer.write(data)
         output.flush()

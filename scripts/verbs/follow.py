@@ -5,37 +5,34 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-import click
+from msgspec.structs import replace
 
 from eventlog.moments import POSITION_MAX
 from eventlog.queries import FOLLOW_PAUSE_SECONDS
 from scripts import filters, options, output, rows
+from scripts.criteria import FILTERING, criteria
+from scripts.declared import Option, verb
 
 STATUS_INTERRUPTED = 130
 
 
-@click.command(epilog=filters.WHERE_HELP)
-@click.option(
-    "--from",
-    "start",
-    type=click.IntRange(0, POSITION_MAX),
-    metavar="POSITION",
-    help="Begin with this position: the one behind the last that was dealt with.  [default: the next event]",
+@verb(
+    Option(
+        "--from",
+        "start",
+        number=int,
+        least=0,
+        greatest=POSITION_MAX,
+        metavar="POSITION",
+        help="Begin with this position: the one behind the last that was dealt with.  [default: the next event]",
+    ),
+    *FILTERING,
+    Option("--limit", number=int, least=1, metavar="N", help="End after N events."),
+    replace(options.SHOWN, default="jsonl", help="For people or for programs; json is the same as jsonl here."),
+    options.TRUSTING,
+    *options.COMMON,
+    epilog=filters.WHERE_HELP,
 )
-@filters.filtering
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="End after N events.")
-@click.option(
-    "--output",
-    "output_format",
-    show_envvar=True,
-    envvar="MODELOG_OUTPUT",
-    type=click.Choice(("table", "json", "jsonl", "csv")),
-    default="jsonl",
-    show_default=True,
-    help="For people or for programs; json is the same as jsonl here.",
-)
-@options.trusting
-@options.common
 def command(
     start: int | None,
     limit: int | None,
@@ -50,9 +47,9 @@ def command(
 
     None is missed: whoever was killed begins again behind the position it dealt with last.
     """
-    criteria = filters.criteria(**wanted)
+    selected = criteria(**wanted)
     registry = options.open_for_reading(registry_dir, state_dir, public_key)
-    changes = filter(criteria.admits, registry.follow(start, pause_seconds=FOLLOW_PAUSE_SECONDS))
+    changes = filter(selected.admits, registry.follow(start, pause_seconds=FOLLOW_PAUSE_SECONDS))
     try:
         if output_format == "csv":
             output.print_csv(rows.HISTORY, ())

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
+from eventlog.moments import POSITION_MAX
 from scripts import filters, options, rows
+from scripts.criteria import FILTERING, criteria
+from scripts.declared import Option, verb
 
 
-@click.command(epilog=filters.WHERE_HELP)
-@filters.positions
-@filters.filtering
-@filters.limited
-@filters.as_of
-@options.trusting
-@options.shown
-@options.common
+@verb(
+    Option(
+        "--from",
+        "start",
+        number=int,
+        least=0,
+        greatest=POSITION_MAX,
+        metavar="POSITION",
+        help="Only from this position on.",
+    ),
+    Option(
+        "--to",
+        "last",
+        number=int,
+        least=0,
+        greatest=POSITION_MAX,
+        metavar="POSITION",
+        help="Only up to and with this position.",
+    ),
+    *FILTERING,
+    *filters.LIMITED,
+    filters.AS_OF,
+    options.TRUSTING,
+    options.SHOWN,
+    *options.COMMON,
+    epilog=filters.WHERE_HELP,
+)
 def command(
     start: int | None,
     last: int | None,
@@ -34,7 +54,7 @@ def command(
 
     A time marked ! is before an earlier event's: some clock went backwards. Order is the position.
     """
-    criteria = filters.criteria(start=start or 0, last=last, **wanted)
+    selected = criteria(start=start or 0, last=last, **wanted)
     registry = options.open_for_reading(registry_dir, state_dir, public_key)
-    changes = registry.history(criteria, as_of=as_of, limit=limit, newest_first=reverse)
+    changes = registry.history(selected, as_of=as_of, limit=limit, newest_first=reverse)
     rows.print_changes(changes, output_format)

@@ -5,22 +5,20 @@ from __future__ import annotations
 import os
 import platform
 
-import click
-
 from eventlog import signed_note
 from eventlog.ed25519 import SEED_BYTES
 from eventlog.signed_note import KIND_LOG, KIND_WITNESS, PrivateKey
 from scripts import keyfiles, options, output
+from scripts.declared import Argument, Option, verb
 
 
-@click.command()
-@click.argument("path", metavar="FILE", type=click.Path())
-@click.option(
-    "--name", callback=options.as_text, help="The key's name, such as example.com/models.  [default: modelog/HOST]"
+@verb(
+    Argument("path", metavar="FILE"),
+    Option("--name", read=options.as_text, help="The key's name, such as example.com/models.  [default: modelog/HOST]"),
+    Option("--witness", flag=True, help="A witness's key; it signs tree heads of others, with the time."),
+    options.LOG_LEVEL_UNSEEN,
 )
-@click.option("--witness", is_flag=True, help="A witness's key; it signs tree heads of others, with the time.")
-@click.option("--log-level", envvar="MODELOG_LOG_LEVEL", type=click.Choice(options.LEVELS), hidden=True)
-def command(path: str, name: str | None, witness: bool, log_level: str | None) -> None:
+def command(path: str, name: str | None, witness: bool) -> None:
     """
     Write a new private key to FILE, which only its owner can read, and the public key to FILE.pub; print the latter.
 

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
 import msgspec
 
 from eventlog import signed_note
-from eventlog.events import Event, KeyAdded, KeyRevoked
+from eventlog.events import Event
+from eventlog.key_events import KeyAdded, KeyRevoked
 from scripts import keyfiles, options, output, rows
+from scripts.declared import Argument, Group, Option, verb
 
+CHANGING = (
+    options.SIGNING,
+    options.REPEATABLE,
+    *options.EXPLAINED,
+    options.WAITING,
+    options.SHOWN,
+    *options.COMMON,
+)
 COLUMNS = ("key", "added_position", "revoked_position", "endorsed_by")
 
 
-@click.group()
-def command() -> None:
-    """List, add and revoke the keys that may sign tree heads; by position, and each change is an event."""
-
-
-@command.command("list")
-@options.trusting
-@options.shown
-@options.common
+@verb(options.TRUSTING, options.SHOWN, *options.COMMON)
 def list_keys(public_key: str | None, output_format: str, registry_dir: str, state_dir: str | None) -> None:
     """List all keys in the order in which they were added."""
     catalog = options.open_for_reading(registry_dir, state_dir, public_key).catalog()
@@ -37,17 +38,13 @@ def list_keys(public_key: str | None, output_format: str, registry_dir: str, sta
         output.print_table(("KEY", "ADDED", "REVOKED", "ENDORSED BY"), words)
 
 
-@command.command("add")
-@click.argument("key", metavar="KEY")
-@click.option(
-    "--endorse-with", metavar="FILE", help="A private key that may sign now: who trusts it may trust the new one."
+@verb(
+    Argument("key", metavar="KEY"),
+    Option(
+        "--endorse-with", metavar="FILE", help="A private key that may sign now: who trusts it may trust the new one."
+    ),
+    *CHANGING,
 )
-@options.signing
-@options.repeatable
-@options.explained
-@options.waiting
-@options.shown
-@options.common
 def add_key(
     key: str,
     endorse_with: str | None,
@@ -67,14 +64,7 @@ def add_key(
     return _told(registry.add_key(public, endorser=endorser, **terms), output_format)
 
 
-@command.command("revoke")
-@click.argument("key", metavar="KEY")
-@options.signing
-@options.repeatable
-@options.explained
-@options.waiting
-@options.shown
-@options.common
+@verb(Argument("key", metavar="KEY"), *CHANGING)
 def revoke_key(
     key: str,
     sign_key: str | None,
@@ -88,6 +78,12 @@ def revoke_key(
     public = signed_note.parse_public_key(keyfiles.read_public(key), "KEY")
     registry = options.open_for_change(registry_dir, state_dir, lock_timeout, sign_key=sign_key)
     return _told(registry.revoke_key(public, **terms), output_format)
+
+
+command = Group(
+    "List, add and revoke the keys that may sign tree heads; by position, and each change is an event.",
+    {"list": list_keys, "add": add_key, "revoke": revoke_key},
+)
 
 
 def _told(event: Event, output_format: str) -> int:

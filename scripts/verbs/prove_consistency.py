@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import click
-
 from eventlog import durable, tree_head
 from eventlog.signed_note import NOTE_BYTES_MAX
 from projections.evidence import prove_consistency
 from scripts import options, output
+from scripts.declared import Argument, verb
 
 
-@click.command()
-@click.argument("old_head", metavar="OLD_HEAD")
-@options.common
+@verb(Argument("old_head", metavar="OLD_HEAD"), *options.COMMON)
 def command(old_head: str, registry_dir: str, state_dir: str | None) -> None:
     """
     Show that the journal extends the tree head in the file OLD_HEAD, a tree_head.note that somebody kept.

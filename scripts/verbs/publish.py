@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
 from eventlog.dataset_metadata import parse_pairs
 from eventlog.errors import refused_by
-from scripts import options, output, progress
+from scripts import models, options, progress
+from scripts.declared import Option, verb
 
 
-@click.command()
-@click.option("--artifact", required=True, metavar="FILE", help="The model's file; hashed, not copied.")
-@click.option("--backend", required=True, callback=options.as_text, help="What runs it, for example 'onnx'.")
-@click.option(
-    "--metadata",
-    callback=options.as_text,
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="About the data it was trained on; KEY:=JSON for numbers, lists and so on. May be repeated.",
+@verb(
+    Option("--artifact", required=True, metavar="FILE", help="The model's file; hashed, not copied."),
+    Option("--backend", required=True, read=options.as_text, help="What runs it, for example 'onnx'."),
+    Option(
+        "--metadata",
+        read=options.as_text,
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="About the data it was trained on; KEY:=JSON for numbers, lists and so on. May be repeated.",
+    ),
+    *options.CHANGING,
+    *options.COMMON,
 )
-@options.changing
-@options.common
 def command(
     artifact: str,
     backend: str,
@@ -43,7 +43,7 @@ def command(
     with registry.on_record("publish", wanted, **who), refused_by("metadata"):
         dataset_metadata = parse_pairs(metadata)
     with progress.hashing() as hashing:
-        output.print_recorded(
+        models.print_recorded(
             lambda: registry.publish_model(
                 artifact, backend=backend, dataset_metadata=dataset_metadata, progress=hashing, **terms
             ),

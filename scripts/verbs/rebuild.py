@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from logging import getLogger
 
-import click
-
 from scripts import options
+from scripts.declared import verb
 
 _log = getLogger("modelog")
 
 
-@click.command()
-@options.signing
-@options.waiting
-@options.common
+@verb(options.SIGNING, options.WAITING, *options.COMMON)
 def command(registry_dir: str, state_dir: str | None, lock_timeout: float, sign_key: str | None) -> None:
     """Write registry.json, the runtime's active model and, with a key, the tree head anew from the journal."""
     size = options.open_for_change(registry_dir, state_dir, lock_timeout, sign_key=sign_key).rebuild()

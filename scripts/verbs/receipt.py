@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import click
-
 from projections.evidence import issue_receipt
 from scripts import options, output
+from scripts.declared import Argument, Option, verb
 
 
-@click.command()
-@click.argument("model_id")
-@click.option("--to", "destination", metavar="FILE", help="Write it there.  [default: ARTIFACT.tlog-proof]")
-@options.shown
-@options.common
+@verb(
+    Argument("model_id"),
+    Option("--to", "destination", metavar="FILE", help="Write it there.  [default: ARTIFACT.tlog-proof]"),
+    options.SHOWN,
+    *options.COMMON,
+)
 def command(
     model_id: str, destination: str | None, output_format: str, registry_dir: str, state_dir: str | None
 ) -> int:

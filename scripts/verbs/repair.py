@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from logging import getLogger
 
-import click
-
 from eventlog.repair import Action, RepairReport
 from projections.maintenance import repair_registry
-from scripts import options, output
+from scripts import interrupts, options, output
+from scripts.declared import Option, UsageError, verb
 
 _log = getLogger("modelog")
 
 
-@click.command()
-@click.option("--discard-tail", is_flag=True, help="Take out bytes behind the acknowledged ones that block writers.")
-@click.option("--rebuild-head", is_flag=True, help="Write a lost head anew, if an anchor agrees with the journal.")
-@click.option("--from", "copy", metavar="COPY", help="Take the lines whose hashes fit from a copy of the journal.")
-@click.option(
-    "--accept-rewind", is_flag=True, help="Knowingly go on from less than was acknowledged; needs a --reason."
+@verb(
+    Option("--discard-tail", flag=True, help="Take out bytes behind the acknowledged ones that block writers."),
+    Option("--rebuild-head", flag=True, help="Write a lost head anew, if an anchor agrees with the journal."),
+    Option("--from", "copy", metavar="COPY", help="Take the lines whose hashes fit from a copy of the journal."),
+    Option("--accept-rewind", flag=True, help="Knowingly go on from less than was acknowledged; needs a --reason."),
+    options.DRY,
+    *options.EXPLAINED,
+    options.WAITING,
+    options.SHOWN,
+    *options.COMMON,
 )
-@options.dry
-@options.explained
-@options.waiting
-@options.shown
-@options.common
 def command(
     discard_tail: bool,
     rebuild_head: bool,
@@ -53,7 +51,7 @@ def command(
     elif copy is not None:
         chosen.append("from-copy")
     if len(chosen) != 1:
-        raise click.UsageError(
+        raise UsageError(
             "expected one of --discard-tail, --rebuild-head, --from COPY and --accept-rewind (which may have --from), "
             f"got {' and '.join(chosen) or 'none'}: verify says which"
         )
@@ -66,7 +64,7 @@ def command(
         actor=actor,
         dry_run=dry_run,
         lock_timeout_seconds=lock_timeout,
-        point_of_no_return=options.hold_interrupts(),
+        point_of_no_return=interrupts.holder(),
     )
     told = output.print_report(report, _fields(report), output_format, done=report.done)
     if not report.done:

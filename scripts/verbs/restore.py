@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from logging import getLogger
 
-import click
-
 from projections.maintenance import restore_registry
-from scripts import options, output
+from scripts import interrupts, options, output
+from scripts.declared import Argument, verb
 
 _log = getLogger("modelog")
 
 
-@click.command()
-@click.argument("source", metavar="SRC")
-@options.dry
-@options.waiting
-@options.shown
-@options.common
+@verb(Argument("source", metavar="SRC"), options.DRY, options.WAITING, options.SHOWN, *options.COMMON)
 def command(
     source: str, dry_run: bool, lock_timeout: float, output_format: str, registry_dir: str, state_dir: str | None
 ) -> int:
@@ -32,7 +26,7 @@ def command(
         options.paired_state_dir(registry_dir, state_dir),
         dry_run=dry_run,
         lock_timeout_seconds=lock_timeout,
-        point_of_no_return=options.hold_interrupts(),
+        point_of_no_return=interrupts.holder(),
     )
     fields = [
         ("source", report.source),

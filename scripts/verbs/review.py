@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import click
 import msgspec
 
 from eventlog.events import HistoryReviewed
 from eventlog.moments import POSITION_MAX
 from scripts import options, output
+from scripts.declared import Option, verb
 
 
-@click.command()
-@click.option(
-    "--position",
-    type=click.IntRange(0, POSITION_MAX),
-    metavar="POSITION",
-    help="The last entry that was examined.  [default: the newest]",
+@verb(
+    Option(
+        "--position",
+        number=int,
+        least=0,
+        greatest=POSITION_MAX,
+        metavar="POSITION",
+        help="The last entry that was examined.  [default: the newest]",
+    ),
+    options.SIGNING,
+    options.REPEATABLE,
+    *options.EXPLAINED,
+    options.WAITING,
+    options.SHOWN,
+    *options.COMMON,
 )
-@options.signing
-@options.repeatable
-@options.explained
-@options.waiting
-@options.shown
-@options.common
 def command(
     position: int | None,
     request_id: str | None,

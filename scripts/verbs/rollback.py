@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
+from scripts import models, options, progress
+from scripts.declared import Option, verb
 
-from scripts import options, output, progress
 
-
-@click.command()
-@click.option("--model-id", metavar="ID", help="The model; the one that was active before by default.")
-@options.changing
-@options.common
+@verb(
+    Option("--model-id", metavar="ID", help="The model; the one that was active before by default."),
+    *options.CHANGING,
+    *options.COMMON,
+)
 def command(
     model_id: str | None,
     registry_dir: str,
@@ -27,4 +27,4 @@ def command(
     settings = {"record_refusals": record_refusals, "sign_key": sign_key, "public_key": public_key}
     registry = options.open_for_change(registry_dir, state_dir, lock_timeout, **settings)
     with progress.hashing() as hashing:
-        output.print_recorded(lambda: registry.rollback(model_id, progress=hashing, **terms), dry_run=terms["dry_run"])
+        models.print_recorded(lambda: registry.rollback(model_id, progress=hashing, **terms), dry_run=terms["dry_run"])

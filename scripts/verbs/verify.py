@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import click
-
 from eventlog.verify import Report
 from projections.maintenance import verify_registry
 from scripts import keyfiles, options, output, progress
+from scripts.declared import Option, UsageError, verb
 
 STATUS_BY_VERDICT = {"intact": 0, "damaged": 3, "cannot tell": 2}
 STATUS_DERIVED = 5
 
 
-@click.command()
-@click.option("--artifacts", is_flag=True, help="Also hash every artifact and compare it with what was recorded.")
-@click.option("--witness", metavar="FILE", help="What a witness keeps; it must agree. Needs --public-key.")
-@click.option("--witness-key", metavar="KEY", help="The witness's public key, or its file; it must have signed.")
-@options.trusting
-@options.shown
-@options.common
+@verb(
+    Option("--artifacts", flag=True, help="Also hash every artifact and compare it with what was recorded."),
+    Option("--witness", metavar="FILE", help="What a witness keeps; it must agree. Needs --public-key."),
+    Option("--witness-key", metavar="KEY", help="The witness's public key, or its file; it must have signed."),
+    options.TRUSTING,
+    options.SHOWN,
+    *options.COMMON,
+)
 def command(
     artifacts: bool,
     witness: str | None,
@@ -30,9 +30,9 @@ def command(
 ) -> int:
     """Audit the journal from its first byte, what other files remember of it, and the files derived from it."""
     if public_key is None and (witness or witness_key):
-        raise click.UsageError("--witness and --witness-key: expected a --public-key of the journal beside them")
+        raise UsageError("--witness and --witness-key: expected a --public-key of the journal beside them")
     if (witness is None) != (witness_key is None):
-        raise click.UsageError("expected --witness and --witness-key together")
+        raise UsageError("expected --witness and --witness-key together")
     with progress.hashing() as hashing:
         runtime = options.paired_state_dir(registry_dir, state_dir)
         report = verify_registry(

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
 import msgspec
 
 from eventlog.events import ModelPublished
 from eventlog.receipt import SUFFIX, Proven
 from projections.evidence import verify_receipt
 from scripts import keyfiles, options, output, progress
+from scripts.declared import Argument, Option, verb
 
 
-@click.command()
-@click.argument("artifact", metavar="FILE")
-@click.option("--receipt", metavar="RECEIPT", help=f"The receipt.  [default: FILE{SUFFIX}]")
-@click.option(
-    "--public-key",
-    required=True,
-    envvar="MODELOG_PUBLIC_KEY",
-    show_envvar=True,
-    metavar="KEY",
-    help="The public key of the journal, or the file it stands in.",
+@verb(
+    Argument("artifact", metavar="FILE"),
+    Option("--receipt", metavar="RECEIPT", help=f"The receipt.  [default: FILE{SUFFIX}]"),
+    Option(
+        "--public-key",
+        required=True,
+        variable="MODELOG_PUBLIC_KEY",
+        metavar="KEY",
+        help="The public key of the journal, or the file it stands in.",
+    ),
+    options.SHOWN,
+    options.LOG_LEVEL_UNSEEN,
 )
-@options.shown
-@click.option("--log-level", envvar="MODELOG_LOG_LEVEL", type=click.Choice(options.LEVELS), hidden=True)
-def command(artifact: str, receipt: str | None, public_key: str, output_format: str, log_level: str | None) -> int:
+def command(artifact: str, receipt: str | None, public_key: str, output_format: str) -> int:
     """Check that FILE is a model that was published, when and by whom; needs its receipt and a public key alone."""
     key = keyfiles.read_public(public_key)
     with progress.hashing() as hashing:

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import sys
 
-import click
-
 from eventlog import durable
 from eventlog.witness import REQUEST_BYTES_MAX
 from projections.evidence import observe
 from scripts import keyfiles, options, output
+from scripts.declared import Option, verb
 
 
-@click.command()
-@click.option("--state", required=True, metavar="FILE", help="What the witness keeps; in a directory of its own.")
-@click.option(
-    "--public-key",
-    "public_keys",
-    required=True,
-    multiple=True,
-    envvar="MODELOG_PUBLIC_KEY",
-    show_envvar=True,
-    metavar="KEY",
-    help="The journal's public key, or its file. May be repeated, for a journal whose key has changed.",
+@verb(
+    Option("--state", required=True, metavar="FILE", help="What the witness keeps; in a directory of its own."),
+    Option(
+        "--public-key",
+        "public_keys",
+        required=True,
+        multiple=True,
+        variable="MODELOG_PUBLIC_KEY",
+        metavar="KEY",
+        help="The journal's public key, or its file. May be repeated, for a journal whose key has changed.",
+    ),
+    Option("--key", metavar="FILE", help="The witness's private key (keygen --witness): it signs what it has seen."),
+    Option(
+        "--request", metavar="FILE", help="What prove-consistency printed, - for stdin.  [default: read the registry]"
+    ),
+    options.WAITING,
+    options.SHOWN,
+    *options.COMMON,
 )
-@click.option("--key", metavar="FILE", help="The witness's private key (keygen --witness): it signs what it has seen.")
-@click.option(
-    "--request", metavar="FILE", help="What prove-consistency printed, - for stdin.  [default: read the registry]"
-)
-@options.waiting
-@options.shown
-@options.common
 def command(
     state: str,
     public_keys: tuple[str, ...],

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from math import inf
 
 from eventlog.batch import RECOVERY_ID_START
-from eventlog.catalog import Catalog
 
 
 @dataclass
@@ -57,23 +56,22 @@ class History:
         """Return the requests that were killed before they answered."""
         return [request for request in self.requests.values() if request.model_id is None]
 
-    def check(self, catalog: Catalog, promised: Sequence[Request]) -> None:
+    def check(self, ids: list[str], promised: Sequence[Request]) -> None:
         """
         Hold what a reader sees to what was promised.
 
         Args:
-            catalog: read by a fresh object, which has verified the chain.
+            ids: of all events in order, read by a fresh object, which has verified the chain.
 
             promised: what was acknowledged before it began to read.
         """
-        ids = sorted(catalog.positions, key=catalog.positions.__getitem__)
-        assert len(ids) == catalog.size, f"{catalog.size} entries, but {len(ids)} ids"
+        assert len(set(ids)) == len(ids), f"{len(ids)} entries, but {len(set(ids))} ids"
         assert ids[: len(self.seen)] == self.seen, f"what was shown has changed: {self.seen}, then {ids}"
         self.seen = ids
         invented = [id for id in ids[1:] if id not in self.requests and not id.startswith(RECOVERY_ID_START)]
         assert invented == [], f"nobody asked for {invented}"
         assert not ids or ids[0] not in self.requests, "the first entry must be the journal's creation"
-        lost = [request.id for request in promised if request.id not in catalog.positions]
+        lost = [request.id for request in promised if request.id not in ids]
         assert lost == [], f"acknowledged and lost: {lost} of {ids}"
         self._check_order(ids)
 

@@ -180,7 +180,7 @@ class Round:
     def _read(self) -> None:
         """Read as a new process would, while the others go on."""
         promised = self._history.acknowledged()
-        self._history.check(self._workshop.open().catalog(), promised)
+        self._history.check([change.event.id for change in self._workshop.open().history()], promised)
         for path in (self._registry_json, self._state_json):
             with suppress(FileNotFoundError):
                 json.loads(path.read_bytes())

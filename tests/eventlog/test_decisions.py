@@ -23,8 +23,8 @@ def _catalog(active: str | None, displaced: str | None = None, *models: str) -> 
     catalog = Catalog("j")
     for position, model_id in enumerate(models, 1):
         data = ModelPublished("b", "/a", 3, "ab" * 32, {}, None)
-        catalog.published[model_id] = Event(position, f"id{position}", START, "t", model_id, data)
-        catalog.positions[f"id{position}"] = position
+        catalog.published.add(Event(position, f"id{position}", START, "t", model_id, data))
+        catalog.positions.add(f"id{position}", position)
     if active is not None:
         catalog.active[ACTIVE] = Activation(active, len(models), START, "t", None, displaced)
     return catalog

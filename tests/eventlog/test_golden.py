@@ -24,12 +24,11 @@ from eventlog.events import (
     HistoryReviewed,
     JournalRepaired,
     JournalRewound,
-    KeyAdded,
-    KeyRevoked,
     Remembered,
     RequestRefused,
 )
 from eventlog.journal import Anchor
+from eventlog.key_events import KeyAdded, KeyRevoked
 from eventlog.replay import Replay
 from eventlog.transaction import Transaction
 from eventlog.verify import verify
@@ -94,6 +93,9 @@ def _write(directory: str) -> None:
     ):
         decision = Decision("", data)
         run(lambda catalog, now: decision, Terms(actor="ana@trainer-3", request_id=f"repair-{number}"))  # noqa: B023
+    for number in range(2):
+        taking = Terms(actor="ana@trainer-3", request_id=f"snapshot-{number}")
+        run(lambda catalog, now: Decision("", catalog.taken()), taking)
     RegistryJson(directory, lock_timeout_seconds=1.0).write(replay.catalog, rebuild=True)
 
 

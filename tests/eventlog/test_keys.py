@@ -8,8 +8,8 @@ from support import Place, event_entry, outcome_of
 from eventlog import keys, signed_note
 from eventlog.catalog import Catalog
 from eventlog.errors import JournalDamagedError, RefusedError
-from eventlog.events import Event, KeyAdded, KeyRevoked
-from eventlog.keys import Standing
+from eventlog.events import Event
+from eventlog.key_events import KeyAdded, KeyRevoked, Standing
 from eventlog.signed_note import KIND_LOG, KIND_WITNESS, PrivateKey
 
 FIRST, SECOND, THIRD = (PrivateKey("example.com/m", KIND_LOG, bytes([number]) * 32) for number in (1, 2, 3))

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from array import array
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventlog.catalog import Catalog, microseconds
+from eventlog.catalog import Catalog
 from eventlog.errors import RefusedError
+from eventlog.events import Event, HistoryReviewed
 from eventlog.moments import Moment, moment_of, parse_time, size_at
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 
 
-def catalog_of(*seconds: float) -> Catalog:
-    """Return a catalog of events at these seconds after 1970."""
+def asked(moment: Moment, *seconds: float) -> int:
+    """Return what `size_at` says of events at these seconds after 1970."""
     catalog = Catalog("j")
-    latest = None
-    for position, at in enumerate(seconds):
-        time = EPOCH + timedelta(seconds=at)
-        if latest is not None and time < latest:
-            catalog.backward.append(position)
+    times = [EPOCH + timedelta(seconds=at) for at in seconds]
+    for position, time in enumerate(times):
+        if catalog.latest_time is not None and time < catalog.latest_time:
+            catalog.backward = (position, position, 1)
         else:
-            latest = time
-        catalog.times.append(microseconds(time))
-    catalog.latest_time = latest
-    catalog.size = len(seconds)
-    return catalog
+            catalog.latest_time = time
+    catalog.size = len(times)
+    events = [Event(number, "", time, "", None, HistoryReviewed(0)) for number, time in enumerate(times)]
+    return size_at(moment, catalog, NOW, SimpleNamespace(events=lambda start, stop: events[start:stop]))
 
 
 @pytest.mark.parametrize(
@@ -81,17 +80,16 @@ def test_what_python_may_say():
 
 def test_positions():
     """The event at the position has happened; beyond the end nothing is known."""
-    assert [size_at(moment_of(position), catalog_of(1, 2, 3), NOW) for position in range(3)] == [1, 2, 3]
+    assert [asked(moment_of(position), 1, 2, 3) for position in range(3)] == [1, 2, 3]
     with pytest.raises(RefusedError, match="expected a position from 0 to 2, got 3"):
-        size_at(moment_of(3), catalog_of(1, 2, 3), NOW)
+        asked(moment_of(3), 1, 2, 3)
     with pytest.raises(RefusedError, match="a journal with that position"):
-        size_at(moment_of(0), catalog_of(), NOW)
+        asked(moment_of(0))
 
 
 def test_times_between_events():
     """What happened at that very microsecond has happened."""
-    catalog = catalog_of(10, 20, 20, 30)
-    at = lambda seconds: size_at(Moment("t", time=EPOCH + timedelta(seconds=seconds)), catalog, NOW)  # noqa: E731
+    at = lambda seconds: asked(Moment("t", time=EPOCH + timedelta(seconds=seconds)), 10, 20, 20, 30)  # noqa: E731
 
     assert [at(9.999999), at(10), at(19.999999), at(20), at(29), at(30), at(31)] == [0, 1, 1, 3, 3, 4, 4]
 
@@ -99,30 +97,28 @@ def test_times_between_events():
 def test_the_future_is_not_known():
     """A time that has not come is refused; one up to the newest event is known, whatever our clock says."""
     later = Moment("t", time=NOW + timedelta(seconds=1))
-    ahead = catalog_of((NOW - EPOCH).total_seconds() + 60)
+    ahead = (NOW - EPOCH).total_seconds() + 60
 
     with pytest.raises(RefusedError, match="expected a time that has come"):
-        size_at(later, catalog_of(1), NOW)
-    assert size_at(later, ahead, NOW) == 0
+        asked(later, 1)
+    assert asked(later, ahead) == 0
 
 
 def test_an_ambiguous_time_is_refused_with_what_it_may_mean():
     """Where a clock went backwards the time alone does not say what was active; the positions in question are named."""
-    catalog = catalog_of(100, 200, 150, 300)
-    at = lambda seconds: size_at(Moment("t", time=EPOCH + timedelta(seconds=seconds)), catalog, NOW)  # noqa: E731
+    at = lambda seconds: asked(Moment("t", time=EPOCH + timedelta(seconds=seconds)), 100, 200, 150, 300)  # noqa: E731
 
     assert [at(100), at(149), at(200), at(300)] == [1, 1, 3, 4]
     with pytest.raises(RefusedError, match="clock went backwards: at t the position may have been any of 0 to 2"):
         at(150)
     with pytest.raises(RefusedError, match="any of none to 1"):
-        size_at(Moment("t", time=EPOCH), catalog_of(5, -1), NOW)
+        asked(Moment("t", time=EPOCH), 5, -1)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.integers(0, 20), max_size=12), st.integers(-1, 21))
 def test_it_answers_exactly_where_there_is_one_answer(seconds, wanted):
     """A size is given if and only if all events before it are not later than the time, and all behind it are."""
-    catalog = catalog_of(*seconds)
     possible = [
         size
         for size in range(len(seconds) + 1)
@@ -130,9 +126,8 @@ def test_it_answers_exactly_where_there_is_one_answer(seconds, wanted):
     ]
 
     try:
-        found = [size_at(Moment("t", time=EPOCH + timedelta(seconds=wanted)), catalog, NOW)]
+        found = [asked(Moment("t", time=EPOCH + timedelta(seconds=wanted)), *seconds)]
     except RefusedError:
         found = []
 
     assert found == possible
-    assert isinstance(catalog.times, array)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,10 +26,10 @@ class _Counting:
     def __getattr__(self, name: str) -> object:
         return getattr(self._journal, name)
 
-    def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        for entry in self._journal.read(start, stop):
-            self.count += 1
-            yield entry
+    def read_runs(self, start: int = 0, stop: int | None = None) -> Iterator[Sequence[bytes]]:
+        for entries in self._journal.read_runs(start, stop):
+            self.count += len(entries)
+            yield entries
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ from registry_model import (
 )
 from support import START, Place, Randomness, fast_place, outcome_of
 
-from eventlog.catalog import ModelMetadata
 from eventlog.errors import RefusedError
+from eventlog.model import ModelMetadata
 from projections import ModelRegistry, RuntimeStateManager, verify_registry
 
 ARTIFACTS = {"a": b"same", "b": b"its own", "c": b"same"}

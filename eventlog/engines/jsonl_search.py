@@ -1,0 +1,52 @@
+"""Find lines in a journal file without reading it from its first byte; what is found is not verified here."""
+
+from __future__ import annotations
+
+import os
+
+from eventlog import chain
+from eventlog.journal import ENTRY_BYTES_MAX
+
+_BACK_BYTES_MIN, _BACK_BYTES_MAX = 256 << 10, 64 << 20
+_SEARCH_BYTES = 1 << 20
+
+
+def last_lines(descriptor: int, end_bytes: int, text: bytes) -> tuple[list[bytes], int]:
+    """Return the lines from the last one on that contains *text*, and where they begin; none if that is far back."""
+    size_bytes = _BACK_BYTES_MIN
+    while True:
+        size_bytes = min(size_bytes, end_bytes)
+        data = os.pread(descriptor, size_bytes, end_bytes - size_bytes)
+        found = data.rfind(text)
+        first = data.rfind(b"\n", 0, found) + 1 if found >= 0 else 0
+        if first > 0:
+            return data[first:].split(b"\n")[:-1], end_bytes - size_bytes + first
+        if size_bytes in (end_bytes, _BACK_BYTES_MAX):
+            return [], end_bytes
+        size_bytes = min(size_bytes * 4, _BACK_BYTES_MAX)
+
+
+def line_at(descriptor: int, offset_bytes: int, entry_hash: str) -> bytes | None:
+    """Return the line that begins at *offset_bytes*, if it is an entry with that hash."""
+    try:
+        line, newline, _ = os.pread(descriptor, ENTRY_BYTES_MAX + 1, offset_bytes).partition(b"\n")
+    except (OSError, OverflowError):  # an offset that nobody can have written
+        return None
+    return line if newline and chain.is_sealed(line) and chain.hash_of(line) == entry_hash else None
+
+
+def mentions(descriptor: int, end_bytes: int, text: bytes) -> bool:
+    """Say whether *text* stands anywhere in the first *end_bytes* bytes."""
+    offsets = range(0, end_bytes, _SEARCH_BYTES - len(text))
+    return any(text in os.pread(descriptor, _SEARCH_BYTES, offset) for offset in offsets)
+
+
+def end_of_last_line(descriptor: int, end: int) -> int:
+    """Return where the last newline before *end* ends, or 0."""
+    while end > 0:
+        start = max(0, end - _SEARCH_BYTES)
+        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0

@@ -1,0 +1,218 @@
+"""
+What a fold finds again: publications by model id, positions by event id; memory does not grow with the history.
+
+Only the newest publications are kept, and of event ids only their hashes. What is older is found in the journal itself:
+that is what `History` is for. Whatever is found by a hash is compared before it is believed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Protocol
+
+from eventlog.events import MODEL_ID, Event, ModelPublished
+from eventlog.runs import StoredPublication
+
+RECENT_MAX = 4_096
+"""How many publications are kept, at about 1.3 KB each."""
+
+_SECOND = 14
+_BLOCK = 4_096
+
+
+class History(Protocol):
+    """The events that a fold has behind it, read again from its journal."""
+
+    def events(self, start: int, stop: int) -> Iterable[Event]:
+        """Yield the events `[start, stop)`."""
+        ...
+
+    def publication(self, model_id: str, stop: int) -> Event | None:
+        """Return the publication of a model among the first *stop* events, or None."""
+        ...
+
+    def event_by_id(self, event_id: str, stop: int) -> Event | None:
+        """Return the event with an id among the first *stop* events, or None."""
+        ...
+
+
+class Publications(Mapping[str, Event]):
+    """
+    The publications of a journal by model id, in their order.
+
+    Attributes:
+        newest: the newest second in which models were published, as their ids have it, and those ids.
+
+        in_order: whether the seconds of all ids stand in order.
+
+    Args:
+        history: finds older ones; without it all are kept.
+    """
+
+    def __init__(self, history: History | None = None) -> None:
+        self._history = history
+        self._count = 0
+        self._recent: dict[str, StoredPublication | Event] = {}
+        self._older_stop = 0
+        self._second = ""
+        self.newest: set[str] = set()
+        self.in_order = True
+
+    def begin(self, position: int, count: int, newest: Iterable[str], *, in_order: bool) -> None:
+        """Begin behind the first *position* entries, among which *count* models were published."""
+        self._count, self._older_stop, self.newest, self.in_order = count, position, set(newest), in_order
+        self._second = max(self.newest, default="")[:_SECOND]
+
+    def __len__(self) -> int:
+        """Return how many models were published."""
+        return self._count
+
+    def __getitem__(self, model_id: str) -> Event:
+        """Return the event by which a model was published."""
+        found = self._recent.get(model_id) or self._older(model_id)
+        if found is None:
+            raise KeyError(model_id)
+        return _event(found)
+
+    def __contains__(self, model_id: object) -> bool:
+        """Say whether a model was published."""
+        return isinstance(model_id, str) and (model_id in self._recent or self._older(model_id) is not None)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the model ids, oldest first."""
+        return (event.subject or "" for event in self.events())
+
+    def __reversed__(self) -> Iterator[str]:
+        """Yield the model ids, newest first."""
+        return (event.subject or "" for event in self.events(newest_first=True))
+
+    def events(self, *, newest_first: bool = False) -> Iterator[Event]:
+        """Yield the publications in their order, or the other way round; memory stays bounded."""
+        recent = list(self._recent.values())
+        if newest_first:
+            starts = reversed(range(0, self._older_stop, _BLOCK))
+            blocks = (reversed(list(self._published(start, start + _BLOCK))) for start in starts)
+            return chain(map(_event, reversed(recent)), chain.from_iterable(blocks))
+        return chain(self._published(0, self._older_stop), map(_event, recent))
+
+    def add(self, event: Event) -> None:
+        """Go on by one publication, whose model id is new."""
+        assert event.subject is not None, "it publishes a model"
+        self.extend([event.subject], [event])
+
+    def extend(self, model_ids: Sequence[str], events: Sequence[StoredPublication | Event]) -> None:
+        """Go on by a run of publications, whose model ids are new."""
+        if not model_ids:
+            return
+        seconds = [model_id[:_SECOND] for model_id in model_ids]
+        if seconds[0] >= self._second and sorted(seconds) == seconds:
+            same = model_ids[bisect_left(seconds, seconds[-1]) :]
+            self.newest = {*same, *self.newest} if self._second == seconds[-1] else set(same)
+            self._second = seconds[-1]
+        else:
+            self.in_order = False
+            self._second = max(self._second, *seconds)
+            self.newest = {model_id for model_id in (*self.newest, *model_ids) if model_id[:_SECOND] == self._second}
+        self._count += len(model_ids)
+        self._recent.update(zip(model_ids, events, strict=True))
+        if self._history is not None and len(self._recent) > 2 * RECENT_MAX:
+            self._recent = dict(islice(self._recent.items(), len(self._recent) - RECENT_MAX, None))
+            self._older_stop = _event(next(iter(self._recent.values()))).position
+
+    def are_new(self, model_ids: Sequence[str]) -> bool:
+        """Say whether none of *model_ids* was published, and none stands twice among them."""
+        if len(set(model_ids)) != len(model_ids) or not self.newest.isdisjoint(model_ids):
+            return False
+        return all(model_id[:_SECOND] >= self._second or model_id not in self for model_id in model_ids)
+
+    def _older(self, model_id: str) -> Event | None:
+        """Find a publication that is not kept."""
+        if self._history is None or self._older_stop == 0 or not MODEL_ID.fullmatch(model_id):
+            return None
+        return self._history.publication(model_id, self._older_stop)
+
+    def _published(self, start: int, stop: int) -> Iterator[Event]:
+        if self._history is None or start >= self._older_stop:
+            return iter(())
+        events = self._history.events(start, min(stop, self._older_stop))
+        return (event for event in events if isinstance(event.data, ModelPublished))
+
+
+class EventIds:
+    """
+    The positions of events by event id.
+
+    Args:
+        history: finds older ones, and what two ids with the same hash mean; without it a hash is believed.
+    """
+
+    def __init__(self, history: History | None = None) -> None:
+        self._history = history
+        self._by_hash: dict[int, int] = {}
+        self._same_hash: dict[str, int] = {}
+        self._absent: set[str] = set()
+        self._older_stop = 0
+
+    def begin(self, position: int) -> None:
+        """Begin behind the first *position* entries."""
+        self._older_stop = position
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether the same ids are at the same places; only within one process."""
+        if not isinstance(other, EventIds):
+            return NotImplemented
+        return (self._by_hash, self._same_hash) == (other._by_hash, other._same_hash)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __contains__(self, event_id: str) -> bool:
+        """Say whether an event has this id."""
+        return self.get(event_id) is not None
+
+    def __getitem__(self, event_id: str) -> int:
+        """Return the position of the event that has this id."""
+        position = self.get(event_id)
+        if position is None:
+            raise KeyError(event_id)
+        return position
+
+    def get(self, event_id: str, *, older: bool = True) -> int | None:
+        """
+        Return the position of the event that has this id, or None.
+
+        Args:
+            older: also look for it in what the fold began behind, however long that is.
+        """
+        if event_id in self._same_hash:
+            return self._same_hash[event_id]
+        position = self._by_hash.get(hash(event_id))
+        if self._history is None:
+            return position
+        if position is not None and any(event.id == event_id for event in self._history.events(position, position + 1)):
+            return position
+        if not older or self._older_stop == 0 or event_id in self._absent:
+            return None
+        found = self._history.event_by_id(event_id, self._older_stop)
+        if found is None:
+            self._absent.add(event_id)  # what is older does not change, and one request asks several times
+            return None
+        return found.position
+
+    def add(self, event_id: str, position: int) -> None:
+        """Go on by one id, which is new."""
+        if self._by_hash.setdefault(hash(event_id), position) != position:
+            self._same_hash[event_id] = position
+
+    def extend(self, event_ids: Sequence[str], start: int) -> bool:
+        """Go on by a run of ids whose events stand from *start* on; say whether all were new, else nothing changed."""
+        hashes = list(map(hash, event_ids))
+        if len(set(hashes)) != len(hashes) or not self._by_hash.keys().isdisjoint(hashes):
+            return False
+        self._by_hash.update(zip(hashes, range(start, start + len(hashes)), strict=True))
+        return True
+
+
+def _event(found: StoredPublication | Event) -> Event:
+    return found if isinstance(found, Event) else found.event()

@@ -1,0 +1,77 @@
+"""A published model as callers see it: six attributes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from eventlog import artifacts
+from eventlog.events import Event, ModelPublished
+
+
+class ModelMetadata(Struct, frozen=True):
+    """
+    The six attributes of a published model.
+
+    Attributes:
+        model_id: `<UTC timestamp>_<first 8 hex of sha256>`.
+
+        backend: what runs it, in the publisher's words.
+
+        artifact_path: absolute; may hold surrogate escapes (PEP 383), so that it can be opened.
+
+        sha256: of the artifact when it was published, 64 hex.
+
+        created_at: when it was published, UTC.
+
+        dataset_metadata: JSON about the data it was trained on.
+    """
+
+    model_id: str
+    backend: str
+    artifact_path: str
+    sha256: str
+    created_at: datetime
+    dataset_metadata: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the six attributes as JSON values; `created_at` in ISO 8601, odd bytes of the path spelled out."""
+        return {
+            "model_id": self.model_id,
+            "backend": self.backend,
+            "artifact_path": artifacts.path_to_text(self.artifact_path)[0],
+            "sha256": self.sha256,
+            "created_at": msgspec.to_builtins(self.created_at),
+            "dataset_metadata": self.dataset_metadata,
+        }
+
+
+def published_by(event: Event) -> ModelMetadata:
+    """Return the model that *event* published."""
+    assert isinstance(event.data, ModelPublished), "it publishes a model"
+    return model_of(event.subject or "", event.data, event.time)
+
+
+def shown(event: Event) -> ModelMetadata:
+    """Return the model that *event* published as JSON has it: odd bytes of its path are spelled out."""
+    data = event.data
+    assert isinstance(data, ModelPublished), "it publishes a model"
+    path = data.artifact_path
+    if data.artifact_path_hex is not None:
+        path = artifacts.path_to_text(artifacts.path_from_text(path, data.artifact_path_hex))[0]
+    return ModelMetadata(event.subject or "", data.backend, path, data.sha256, event.time, data.dataset_metadata)
+
+
+def model_of(model_id: str, data: ModelPublished, time: datetime) -> ModelMetadata:
+    """Return the six attributes of the model that *data*, recorded at *time*, is about."""
+    return ModelMetadata(
+        model_id,
+        data.backend,
+        artifacts.path_from_text(data.artifact_path, data.artifact_path_hex),
+        data.sha256,
+        time,
+        data.dataset_metadata,
+    )

@@ -1,0 +1,157 @@
+"""The state of a registry, after everything acknowledged was verified; what all questions begin with. Only reads."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import islice
+from logging import getLogger
+
+from eventlog import moments
+from eventlog.catalog import Catalog, activation_of
+from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
+from eventlog.events import Event, ModelPublished, ModelRolledBack
+from eventlog.journal import FoundAnchor, Journal, Subscriber
+from eventlog.model import ModelMetadata
+from eventlog.replay import Replay
+from eventlog.snapshot import Activation
+
+AsOf = int | str | datetime | None
+"""A moment: a position, an aware time, either as text; None for now. See `eventlog.moments`."""
+
+_log = getLogger("modelog")
+
+
+class RegistryReader:
+    """
+    Answers from a journal. Threads may share one; processes open their own.
+
+    Args:
+        replay: the journal and its fold.
+
+        subscribers: whose files witness how long the journal already was.
+
+        now: the clock; must return aware UTC times.
+
+        checks: called with the newest state whenever it was read; raise what an answer must not be given for.
+    """
+
+    def __init__(
+        self,
+        replay: Replay,
+        subscribers: Sequence[Subscriber] = (),
+        *,
+        now: Callable[[], datetime] = moments.utc_now,
+        checks: Sequence[Callable[[Catalog], None]] = (),
+    ) -> None:
+        self._checks = checks
+        self._replay = replay
+        self._subscribers = subscribers
+        self._now = now
+        self._threads = threading.RLock()
+
+    def catalog(self, as_of: AsOf = None) -> Catalog:
+        """
+        Return the state after all acknowledged events, checked against the anchors; or what it was at a moment.
+
+        Raises as `list_models`.
+        """
+        with self._threads:
+            return self._replay.at(self._size_at(as_of))
+
+    def get_active_model(self, *, as_of: AsOf = None) -> ModelMetadata | None:
+        """Return the model that is active, or was at a moment; None before the first publish. As `list_models`."""
+        with self._threads:
+            catalog = self.catalog(as_of)
+            model_id = catalog.active_id()
+            return None if model_id is None else catalog.model(model_id)
+
+    def displacement(self, model_id: str, catalog: Catalog) -> Activation | None:
+        """
+        Return the latest activation of another model that displaced a published one; None where that is active.
+
+        Args:
+            catalog: the state that is asked about, of this registry.
+
+        Raises as `list_models`.
+        """
+        if catalog.active_id() == model_id:
+            return None
+        found: Activation | None = None
+        for event in self._replay.past.naming(b'"displaced":"%b"' % model_id.encode(), 0, catalog.size):
+            if isinstance(event.data, ModelPublished | ModelRolledBack) and event.data.displaced == model_id:
+                found = activation_of(event, event.data)
+        return found
+
+    def verified_prefix(self) -> tuple[Catalog, ModelogError | None]:
+        """
+        Return the state of a damaged journal up to the first entry that does not fit, and what is wrong with it.
+
+        For people who look at damage: what was acknowledged behind that entry is not shown, and no request is
+        decided on it. The error is None where nothing is wrong.
+
+        Raises:
+            RefusedError: the journal cannot be read, or a file that alone might tell of damage.
+        """
+        journal = self._replay.journal
+        catalog = Catalog(journal.where)
+        problem: ModelogError | None = None
+        unread: list[ModelogError] = []
+        try:
+            self._checked(self._anchors(unread.append))
+            if unread:
+                raise unread[0]
+        except JournalDamagedError as error:
+            problem = error
+        try:
+            for entry in islice(journal.salvage(), _acknowledged_size(journal)):
+                catalog.apply(entry)
+        except ModelogError as error:
+            problem = problem or error
+        return catalog, problem
+
+    def read_event(self, position: int) -> Event:
+        """Return the event at *position*, below the catalog's size. Raises as `list_models`."""
+        catalog = self._replay.catalog
+        if catalog.size <= position:
+            catalog = self.catalog()
+        for event in self._replay.past.events(position, position + 1):
+            return event
+        raise RefusedError(f"{catalog.where}: expected a position below {catalog.size}, got {position}")
+
+    def _size_at(self, as_of: AsOf) -> int:
+        """Verify everything, and return how much of it had happened at a moment."""
+        with self._threads:
+            catalog = self._checked(self._anchors())
+            if as_of is None:
+                return catalog.size
+            return moments.size_at(moments.moment_of(as_of), catalog, self._now(), self._replay.past)
+
+    def _anchors(self, unreadable: Callable[[ModelogError], object] | None = None) -> list[FoundAnchor]:
+        return [item for subscriber in self._subscribers for item in subscriber.anchors(unreadable)]
+
+    def _checked(self, found: list[FoundAnchor]) -> Catalog:
+        catalog, foreign = self._compared(found)
+        for item in foreign:
+            if catalog.size == 0:
+                raise self._replay.lost(item)
+            _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
+        return catalog
+
+    def _compared(self, found: list[FoundAnchor]) -> tuple[Catalog, list[FoundAnchor]]:
+        """Read on, compare with the anchors, and return the state and the anchors of other journals."""
+        catalog = self._replay.catch_up()
+        foreign = self._replay.check_anchors(found)
+        for check in self._checks:
+            check(catalog)
+        return catalog, foreign
+
+
+def _acknowledged_size(journal: Journal) -> int | None:
+    """Return how many entries a head that can be read acknowledges, or None."""
+    try:
+        return min(journal.tail().size, sys.maxsize)
+    except ModelogError:
+        return None
