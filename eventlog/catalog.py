@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from eventlog import artifacts, chain, codec, keys, runs
+from eventlog import artifacts, chain, codec, runs
 from eventlog.errors import JournalDamagedError
 from eventlog.events import (
     Event,
@@ -275,6 +275,8 @@ class Catalog:
         self.active[ACTIVE] = activation_of(event, data)
 
     def _key_changed(self, event: Event, data: KeyAdded | KeyRevoked) -> None:
+        from eventlog import keys  # noqa: PLC0415 - few journals are signed
+
         try:
             self.keys[data.key] = keys.changed(self.keys.get(data.key), event.position, data)
         except keys.KeyChangeError as error:

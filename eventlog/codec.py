@@ -15,6 +15,7 @@ Source: CloudEvents 1.0.2, JSON event format; `sequence` is its documented exten
 from __future__ import annotations
 
 from datetime import UTC
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
@@ -27,6 +28,7 @@ from eventlog.events import (
     EVENT_TYPES,
     FORMAT_VERSION,
     MODEL_ID,
+    Data,
     Event,
     JournalCreated,
     ModelPublished,
@@ -60,11 +62,14 @@ class _Source(Struct):
     source: str
 
 
-_source = msgspec.json.Decoder(_Source)
 _envelope = msgspec.json.Decoder(_Envelope)
-_data = {name: msgspec.json.Decoder(data_type) for name, data_type in EVENT_TYPES.items()}
-_type = msgspec.json.Decoder(_Type)
 _encoder = msgspec.json.Encoder()
+
+
+@cache
+def _decoder(name: str) -> msgspec.json.Decoder[Data]:
+    """Return what decodes the data of an event type; made when it is first needed."""
+    return msgspec.json.Decoder(EVENT_TYPES[name])
 
 
 def encode(event: Event, journal_id: str, prev: str) -> bytes:
@@ -116,10 +121,9 @@ def decode(entry: bytes, position: int, journal_id: str | None, where: str) -> E
     body = chain.body_of(entry) + b"}"
     try:
         envelope = _envelope.decode(body)
-        decoder = _data.get(envelope.type)
-        if decoder is None:
+        if envelope.type not in EVENT_TYPES:
             raise _unsupported(where, position, envelope.type)
-        data = decoder.decode(envelope.data)
+        data = _decoder(envelope.type).decode(envelope.data)
         canonical = _encoder.encode(data) == bytes(envelope.data) and _encoder.encode(envelope) == body
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         _refuse_unknown_type(body, where, position)
@@ -148,7 +152,7 @@ def decode(entry: bytes, position: int, journal_id: str | None, where: str) -> E
 def journal_id_of(entry: bytes) -> str | None:
     """Return the id of the journal that a sealed *entry* says it belongs to; None where it is no event."""
     try:
-        source = _source.decode(chain.body_of(entry) + b"}").source
+        source = msgspec.json.decode(chain.body_of(entry) + b"}", type=_Source).source
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return source.removeprefix(SOURCE) if source.startswith(SOURCE) else None
@@ -171,7 +175,7 @@ def _check_place(event: Event, envelope: _Envelope, journal_id: str | None, wher
 def _refuse_unknown_type(body: bytes, where: str, position: int) -> None:
     """A newer program may have written another envelope: its type tells."""
     try:
-        name = _type.decode(body).type
+        name = msgspec.json.decode(body, type=_Type).type
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return
     if name not in EVENT_TYPES:

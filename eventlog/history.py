@@ -10,10 +10,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from eventlog.attributes import find_in
 from eventlog.change import Change
 from eventlog.errors import RefusedError
 from eventlog.events import EVENT_TYPES
-from eventlog.where import MISSING, Condition
+from eventlog.where import Condition
 
 
 class Criteria(Struct, frozen=True):
@@ -80,34 +81,6 @@ def finder(change: Change) -> Callable[[tuple[str, ...]], Any]:
         return find_in(row, metadata, path)
 
     return find
-
-
-def find_in(attributes: dict[str, Any], metadata: dict[str, Any], path: tuple[str, ...]) -> Any:
-    """
-    Return what *path* leads to: one of *attributes*, or else *metadata*, whose keys may themselves have dots in them.
-
-    `metadata.KEY` means the metadata even where an attribute has that name.
-    """
-    if path[0] in attributes:
-        return _descend(attributes[path[0]], path[1:])
-    found = _descend(metadata, path)
-    if found is MISSING and path[0] == "metadata" and len(path) > 1:
-        found = _descend(metadata, path[1:])
-    return found
-
-
-def _descend(value: Any, path: tuple[str, ...]) -> Any:
-    """Follow *path* into nested objects; a key with dots in it is found as well."""
-    if not path:
-        return value
-    if isinstance(value, dict):
-        for count in range(1, len(path) + 1):
-            key = ".".join(path[:count])
-            if key in value:
-                found = _descend(value[key], path[count:])
-                if found is not MISSING:
-                    return found
-    return MISSING
 
 
 def selected(

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from eventlog.catalog import Catalog
 from eventlog.events import Event, ModelPublished
-from eventlog.history import find_in
-from eventlog.where import MISSING, Condition
+
+if TYPE_CHECKING:
+    from eventlog.where import Condition
 
 ATTRIBUTES = (
     "model_id",
@@ -51,6 +52,11 @@ class Listing(Struct, frozen=True):
     reverse: bool = False
     limit: int | None = None
 
+    def __post_init__(self) -> None:
+        """Import what it takes to find a value, for those few that need it, before a registry is open."""
+        if self.where is not None or self.sort:
+            import eventlog.attributes  # noqa: F401, PLC0415
+
 
 def publications(catalog: Catalog, listing: Listing) -> Iterator[Event]:
     """Yield the publications of the models that are wanted, in the order that is wanted."""
@@ -80,10 +86,14 @@ def finder(catalog: Catalog, event: Event) -> Callable[[tuple[str, ...]], Any]:
         "reason": data.reason,
         "displaced": data.displaced,
     }
+    from eventlog.attributes import find_in  # noqa: PLC0415 - see above
+
     return lambda path: find_in(attributes, data.dataset_metadata, path)
 
 
 def _sorted(catalog: Catalog, events: Iterable[Event], name: str, greatest_first: bool) -> list[Event]:
+    from eventlog.where import MISSING  # noqa: PLC0415 - see above
+
     path = tuple(name.split("."))
     there: list[tuple[tuple[int, Any], Event]] = []
     missing: list[Event] = []

@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -54,7 +53,7 @@ def acquire(descriptor: int, where: str, *, timeout_seconds: float) -> None:
     while not try_acquire(descriptor, where):
         if time.monotonic() >= deadline:
             raise timed_out(where, holder_of(descriptor) or "another process", timeout_seconds)
-        time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads waiters, guards nothing
+        time.sleep(pause * (0.5 + os.urandom(1)[0] / 255))
         pause = min(pause * 1.5, _PAUSE_SECONDS_MAX)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Protocol
 
-from eventlog.events import MODEL_ID, Event, ModelPublished
+from eventlog.events import MODEL_ID, Event
 from eventlog.runs import StoredPublication
 
 RECENT_MAX = 4_096
@@ -27,6 +27,10 @@ class History(Protocol):
 
     def events(self, start: int, stop: int) -> Iterable[Event]:
         """Yield the events `[start, stop)`."""
+        ...
+
+    def publications(self, start: int, stop: int) -> Iterable[Event]:
+        """Yield those of the events `[start, stop)` that published a model."""
         ...
 
     def publication(self, model_id: str, stop: int) -> Event | None:
@@ -136,8 +140,7 @@ class Publications(Mapping[str, Event]):
     def _published(self, start: int, stop: int) -> Iterator[Event]:
         if self._history is None or start >= self._older_stop:
             return iter(())
-        events = self._history.events(start, min(stop, self._older_stop))
-        return (event for event in events if isinstance(event.data, ModelPublished))
+        return iter(self._history.publications(start, min(stop, self._older_stop)))
 
 
 class EventIds:

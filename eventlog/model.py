@@ -59,10 +59,16 @@ def shown(event: Event) -> ModelMetadata:
     """Return the model that *event* published as JSON has it: odd bytes of its path are spelled out."""
     data = event.data
     assert isinstance(data, ModelPublished), "it publishes a model"
-    path = data.artifact_path
-    if data.artifact_path_hex is not None:
-        path = artifacts.path_to_text(artifacts.path_from_text(path, data.artifact_path_hex))[0]
-    return ModelMetadata(event.subject or "", data.backend, path, data.sha256, event.time, data.dataset_metadata)
+    return ModelMetadata(
+        event.subject or "", data.backend, path_shown(data), data.sha256, event.time, data.dataset_metadata
+    )
+
+
+def path_shown(data: ModelPublished) -> str:
+    """Return the path of an artifact as text; bytes that are not UTF-8 are spelled out."""
+    if data.artifact_path_hex is None:
+        return data.artifact_path
+    return artifacts.path_to_text(artifacts.path_from_text(data.artifact_path, data.artifact_path_hex))[0]
 
 
 def model_of(model_id: str, data: ModelPublished, time: datetime) -> ModelMetadata:

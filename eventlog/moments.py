@@ -25,11 +25,6 @@ _TIME = re.compile(
 EXPECTED_TIME = "a time such as 2026-11-23T10:30:00Z, 2026-11-23 10:30 or 2026-11-23 (UTC unless it says otherwise)"
 
 
-def utc_now() -> datetime:
-    """Return the time of our clock, in UTC."""
-    return datetime.now(UTC)
-
-
 class Moment(Struct, frozen=True):
     """
     A position or a time, and how it was spelled.

@@ -59,6 +59,13 @@ class Past:
             yield from runs.decode_run(entries, position, self._folded().journal_id, self._journal.where)
             position += len(entries)
 
+    def publications(self, start: int, stop: int) -> Iterator[Event]:
+        """Yield those of the events `[start, stop)` that published a model. Raises as `runs`."""
+        position = start
+        for entries in self.runs(start, stop):
+            yield from runs.decode_publications(entries, position, self._folded().journal_id, self._journal.where)
+            position += len(entries)
+
     def publication(self, model_id: str, stop: int) -> Event | None:
         """Return the publication of a model among the first *stop* events, or None. Raises as `events`."""
         text = b'","type":"model.published.v1","subject":"%b"' % model_id.encode()

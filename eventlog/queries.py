@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from logging import getLogger
 
 from eventlog import listing
 from eventlog.change import Change
@@ -13,6 +12,7 @@ from eventlog.errors import RefusedError
 from eventlog.events import ModelPublished, check_model_id
 from eventlog.history import Criteria, selected
 from eventlog.listing import Listing
+from eventlog.log import log
 from eventlog.model import ModelMetadata, published_by
 from eventlog.reader import AsOf, RegistryReader
 from eventlog.replay import Replay
@@ -21,7 +21,6 @@ from eventlog.where import parse
 
 FOLLOW_PAUSE_SECONDS = 0.02
 _CHANGES_AT_ONCE = 1_024
-_log = getLogger("modelog")
 
 
 class RegistryQueries(RegistryReader):
@@ -156,7 +155,7 @@ class RegistryQueries(RegistryReader):
     def _quiet_replay(self) -> Replay:
         """Return another fold of the journal, from zero on; what there is to say of it was said."""
         self._replay.past.enter(0)
-        return Replay(self._replay.journal, tell=_log.debug)
+        return Replay(self._replay.journal, tell=log.debug)
 
     def _changes(self, stop: int) -> Iterator[Change]:
         """Yield the first *stop* changes, which are verified already."""

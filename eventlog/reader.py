@@ -7,21 +7,19 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import islice
-from logging import getLogger
 
-from eventlog import moments
 from eventlog.catalog import Catalog, activation_of
+from eventlog.clock import utc_now
 from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
 from eventlog.events import Event, ModelPublished, ModelRolledBack
 from eventlog.journal import FoundAnchor, Journal, Subscriber
+from eventlog.log import log
 from eventlog.model import ModelMetadata
 from eventlog.replay import Replay
 from eventlog.snapshot import Activation
 
 AsOf = int | str | datetime | None
 """A moment: a position, an aware time, either as text; None for now. See `eventlog.moments`."""
-
-_log = getLogger("modelog")
 
 
 class RegistryReader:
@@ -43,7 +41,7 @@ class RegistryReader:
         replay: Replay,
         subscribers: Sequence[Subscriber] = (),
         *,
-        now: Callable[[], datetime] = moments.utc_now,
+        now: Callable[[], datetime] = utc_now,
         checks: Sequence[Callable[[Catalog], None]] = (),
     ) -> None:
         self._checks = checks
@@ -124,10 +122,12 @@ class RegistryReader:
     def _size_at(self, as_of: AsOf) -> int:
         """Verify everything, and return how much of it had happened at a moment."""
         with self._threads:
-            catalog = self._checked(self._anchors())
             if as_of is None:
-                return catalog.size
-            return moments.size_at(moments.moment_of(as_of), catalog, self._now(), self._replay.past)
+                return self._checked(self._anchors()).size
+            from eventlog import moments  # noqa: PLC0415 - most questions are about now
+
+            moment = moments.moment_of(as_of)
+            return moments.size_at(moment, self._checked(self._anchors()), self._now(), self._replay.past)
 
     def _anchors(self, unreadable: Callable[[ModelogError], object] | None = None) -> list[FoundAnchor]:
         return [item for subscriber in self._subscribers for item in subscriber.anchors(unreadable)]
@@ -137,7 +137,7 @@ class RegistryReader:
         for item in foreign:
             if catalog.size == 0:
                 raise self._replay.lost(item)
-            _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
+            log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
         return catalog
 
     def _compared(self, found: list[FoundAnchor]) -> tuple[Catalog, list[FoundAnchor]]:

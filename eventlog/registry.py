@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from eventlog import artifacts, decisions, identity, keys
+from eventlog import artifacts, decisions, identity
 from eventlog import dataset_metadata as metadata_rules
 from eventlog.catalog import Catalog
 from eventlog.decisions import Decide, Terms
@@ -21,7 +21,9 @@ from eventlog.events import Event, check_model_id
 from eventlog.key_events import KeyRevoked
 from eventlog.model import ModelMetadata
 from eventlog.requests import RegistryRequests
-from eventlog.signed_note import PrivateKey, PublicKey
+
+if TYPE_CHECKING:
+    from eventlog.signed_note import PrivateKey, PublicKey
 
 
 class ModelRegistry(RegistryRequests):
@@ -190,6 +192,8 @@ class ModelRegistry(RegistryRequests):
         Raises as `publish_model`.
         """
         terms = replace(self._terms(actor, reason, request_id), key=None)
+        from eventlog import keys  # noqa: PLC0415 - few registries have keys
+
         keys.check_kind(key)
         with self._threads:
             journal_id = self.catalog().journal_id

@@ -7,17 +7,15 @@ One `Replay` is shared by the registry and the projections, so that each entry i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from logging import getLogger
 
 from eventlog import chain, codec, tree
 from eventlog.catalog import Catalog
 from eventlog.change import Change, applied
 from eventlog.errors import JournalDamagedError, ModelogError
 from eventlog.journal import FoundAnchor, Journal, Subscriber
+from eventlog.log import log
 from eventlog.past import SNAPSHOT_MARK, Past
 from eventlog.snapshot import SnapshotTaken
-
-_log = getLogger("modelog")
 
 
 class Replay:
@@ -35,7 +33,7 @@ class Replay:
         past: finds again what was folded.
     """
 
-    def __init__(self, journal: Journal, *, tell: Callable[[str], object] = _log.warning, whole: bool = False) -> None:
+    def __init__(self, journal: Journal, *, tell: Callable[[str], object] = log.warning, whole: bool = False) -> None:
         self.journal = journal
         self.past = Past(journal, lambda: self.catalog)
         self._whole = whole

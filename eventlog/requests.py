@@ -12,13 +12,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from logging import getLogger
 
 from msgspec.structs import replace
 
-from eventlog import decisions, identity, moments
+from eventlog import decisions, identity
 from eventlog.batch import RECOVERY_ID_START
 from eventlog.catalog import Catalog
+from eventlog.clock import utc_now
 from eventlog.decisions import Decide, Decision, Terms
 from eventlog.errors import (
     ConflictError,
@@ -31,12 +31,11 @@ from eventlog.errors import (
 )
 from eventlog.events import Event, ModelPublished, ModelRolledBack, RequestRefused, check_model_id
 from eventlog.journal import FoundAnchor, Subscriber
+from eventlog.log import log
 from eventlog.model import ModelMetadata, model_of
 from eventlog.queries import RegistryQueries
 from eventlog.replay import Replay, catch_up_all
 from eventlog.transaction import Transaction
-
-_log = getLogger("modelog")
 
 
 class RegistryRequests(RegistryQueries):
@@ -67,7 +66,7 @@ class RegistryRequests(RegistryQueries):
         replay: Replay,
         subscribers: Sequence[Subscriber] = (),
         *,
-        now: Callable[[], datetime] = moments.utc_now,
+        now: Callable[[], datetime] = utc_now,
         random_bytes: Callable[[int], bytes] = os.urandom,
         point_of_no_return: Callable[[], None] = lambda: None,
         record_refusals: bool = False,
@@ -162,7 +161,7 @@ class RegistryRequests(RegistryQueries):
             if position is None:
                 position = self._replay.catalog.size - 1
             event = self.read_event(position)
-            _log.info("%s: recorded at position %d", event.type, position)
+            log.info("%s: recorded at position %d", event.type, position)
             self._tell_subscribers(None)
             return event
 
@@ -197,7 +196,7 @@ class RegistryRequests(RegistryQueries):
                 try:
                     self._record_refusal(data, actor)
                 except (ModelogError, OSError) as failed:
-                    _log.warning("the refusal is not recorded: %s", failed)
+                    log.warning("the refusal is not recorded: %s", failed)
             raise
 
     def _record_refusal(self, data: RequestRefused, actor: str | None) -> None:
@@ -207,17 +206,17 @@ class RegistryRequests(RegistryQueries):
             terms = self._terms(None, None, None)
         with self._threads:
             if self.catalog().size == 0:
-                _log.info("the refusal is not recorded: there is no history yet")
+                log.info("the refusal is not recorded: there is no history yet")
                 return
             self._transaction.run(lambda _catalog, _now: Decision("", data), terms)
-            _log.info("the refusal is recorded at position %d", self._replay.catalog.size - 1)
+            log.info("the refusal is recorded at position %d", self._replay.catalog.size - 1)
             for failure in catch_up_all(self._subscribers):
-                _log.warning("a derived file is behind: %s: run rebuild", failure)
+                log.warning("a derived file is behind: %s: run rebuild", failure)
 
     def _admit(self, foreign: list[FoundAnchor], terms: Terms, take_over: bool) -> Terms:
         """Refuse a runtime checkpoint that follows another journal, or note in the terms that it is taken over."""
         for item in foreign:
-            _log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
+            log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
         foreign = [item for item in foreign if not self._replay.catalog.covers(item.anchor)]
         if not foreign:
             return terms
@@ -233,11 +232,11 @@ class RegistryRequests(RegistryQueries):
     def _say(self, decision: Decision, done: str) -> None:
         model_id = decision.model_id
         if decision.position is not None:
-            _log.info("%s: was recorded at position %d already", model_id, decision.position)
+            log.info("%s: was recorded at position %d already", model_id, decision.position)
         elif isinstance(decision.data, (ModelPublished, ModelRolledBack)):
-            _log.info("%s: %s as active, in place of %s", model_id, done, decision.data.displaced or "no model")
+            log.info("%s: %s as active, in place of %s", model_id, done, decision.data.displaced or "no model")
         else:
-            _log.info("%s: is active already: nothing was recorded", model_id)
+            log.info("%s: is active already: nothing was recorded", model_id)
 
     def _tell_subscribers(self, model: ModelMetadata | None, *, rebuild: bool = False) -> None:
         """Bring every subscriber up to date; try all, then report those that could not."""

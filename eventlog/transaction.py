@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from logging import getLogger
 
 from eventlog import batch, identity
 from eventlog.catalog import Catalog
@@ -17,10 +16,10 @@ from eventlog.decisions import Decide, Decision, Terms
 from eventlog.errors import ConflictError, OutcomeUnknownError
 from eventlog.events import Data
 from eventlog.journal import DiscardedTail
+from eventlog.log import log
 from eventlog.replay import Replay
 
 _ATTEMPTS_MAX = 100
-_log = getLogger("modelog")
 
 
 class Transaction:
@@ -98,6 +97,6 @@ class Transaction:
 def _warn_of_clock(catalog: Catalog, now: datetime) -> None:
     """Log a warning where *now* is before the latest event of *catalog*."""
     if catalog.latest_time is not None and now < catalog.latest_time:
-        _log.warning(
+        log.warning(
             "clock: %s is before the latest event, %s: order is the position, not the time", now, catalog.latest_time
         )

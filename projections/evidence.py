@@ -26,7 +26,7 @@ from eventlog.replay import Replay
 from eventlog.signed_note import NOTE_BYTES_MAX, Note, PublicKey
 from eventlog.tree_head import TreeHead
 from eventlog.witness import Request, Seen
-from projections import tree_head_note
+from projections.projector import TREE_HEAD_NOTE
 from projections.tree_head_note import TreeHeadNote
 from projections.wiring import manager_of, wire
 
@@ -221,7 +221,7 @@ def trust(
     witness_key: str | None = None,
 ) -> Trust:
     """Return whose word counts in an audit; see `eventlog.confirmation`."""
-    note = os.path.join(os.fspath(registry_dir), tree_head_note.NAME)
+    note = os.path.join(os.fspath(registry_dir), TREE_HEAD_NOTE)
     elsewhere = None if witness_path is None else os.fspath(witness_path)
     return Trust(
         signed_note.parse_public_key(public_key, "public key"),

@@ -17,9 +17,9 @@ from eventlog import doctor as _doctor
 from eventlog import identity
 from eventlog import restore as _restore
 from eventlog.artifacts import Progress
+from eventlog.clock import utc_now
 from eventlog.decisions import Terms
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
-from eventlog.moments import utc_now
 from eventlog.repair import Action, RepairReport, Repairs
 from eventlog.verify import Report
 from eventlog.verify import verify as _verify

@@ -16,6 +16,9 @@ from eventlog.replay import Replay
 ON_ITS_WAY_SECONDS = 1.0
 """How long after an event a derived file may lag before it counts as behind."""
 
+TREE_HEAD_NOTE = "tree_head.note"
+"""The name of the newest signed tree head, which hardly any reader needs more of than whether it is there."""
+
 _PAUSE_SECONDS = 0.01
 
 

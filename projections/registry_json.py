@@ -8,9 +8,9 @@ journal → `registry.json`: all models in one file that any program can read.
 Models stand in the order of publication, one a line, so that a new one adds a line. The bytes depend on the journal
 alone: written on after every event or folded once from zero, they are the same.
 
-*Decision: a long file may lag.* It can only be replaced as a whole, so to keep it up to date after each event would cost
-more and more: 0.9 s a publish at 100,000 models. Up to 2,048 entries that is done. A longer file is written again as
-soon as a sixteenth of the entries is missing in it, and by `rebuild`; so a publish costs the same on average however
+*Decision: a long file may lag.* It can only be replaced as a whole, so to keep it up to date after each event would
+cost more and more: 0.9 s a publish at 100,000 models. Up to 2,048 entries that is done. A longer file is written again
+as soon as a sixteenth of the entries is missing in it, and by `rebuild`; so a publish costs the same on average however
 long the history is. `applied_size` says how far the file has got, and what the runtime reads is never late.
 """
 
@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from itertools import islice
-from logging import getLogger
 
 import msgspec
 from msgspec import Struct
@@ -28,6 +27,7 @@ from eventlog import durable, locking
 from eventlog.catalog import Catalog
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
+from eventlog.log import log
 from eventlog.model import shown
 from projections.projector import Stored, is_due
 
@@ -38,7 +38,6 @@ LAG_DIVISOR = 16
 _MODELS = b',"models":[\n'
 _PART_ROWS = 4_096
 BYTES_MAX = 1 << 30
-_log = getLogger("modelog")
 
 
 class _Applied(Struct):
@@ -96,7 +95,7 @@ class RegistryJson:
         try:
             journal = msgspec.json.decode(data, type=_Start).journal
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            _log.warning("%s: not understood and not used (%s): run rebuild", self.where, error)
+            log.warning("%s: not understood and not used (%s): run rebuild", self.where, error)
             return None
         return Anchor(journal.id, journal.applied_size, journal.hash)
 

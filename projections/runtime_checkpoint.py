@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 from msgspec import Struct
 
@@ -68,7 +70,7 @@ class RuntimeCheckpointProjection:
                         f"got {anchor.journal_id}: check --state-dir, or publish with --take-over"
                     )
             elif not is_due(anchor, catalog, rebuild=rebuild):
-                durable.sync_directory(str(self._manager.root))  # whoever wrote it may have died before it did
+                durable.sync_directory(os.path.dirname(self.where))  # whoever wrote it may have died before it did
                 return
             self._manager.put_active_model(value)
 

@@ -11,9 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from logging import getLogger
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -21,12 +19,15 @@ from msgspec import Raw, Struct
 from eventlog import durable, locking
 from eventlog.dataset_metadata import checked
 from eventlog.errors import RefusedError, RuntimeStateError, reason_of
+from eventlog.log import log
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME = "state.json"
 ACTIVE_MODEL = "active_model"
 BYTES_MAX = 64 << 20
 _ASIDE_MAX = 1_000
-_log = getLogger("modelog")
 _Keys = dict[str, Raw]
 
 
@@ -71,10 +72,22 @@ class RuntimeStateManager:
         lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.root = Path(durable.checked_path(root, "runtime directory"))
-        self.path = self.root / NAME
+        self._directory = durable.checked_path(root, "runtime directory")
+        self._file = os.path.join(self._directory, NAME)
         self._lock_timeout_seconds = locking.checked_timeout(lock_timeout_seconds)
         self._now = now
+
+    @property
+    def root(self) -> Path:
+        """The directory."""
+        from pathlib import Path  # noqa: PLC0415 - takes longer to import than to read the file
+
+        return Path(self._directory)
+
+    @property
+    def path(self) -> Path:
+        """The file in it."""
+        return self.root / NAME
 
     def record_checkpoint(
         self,
@@ -124,7 +137,7 @@ class RuntimeStateManager:
         try:
             return _decoded(data)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise RuntimeStateError(f"{self.path}: expected a runtime checkpoint, got {error}") from error
+            raise RuntimeStateError(f"{self._file}: expected a runtime checkpoint, got {error}") from error
 
     def require_checkpoint(self, *, target_mode: str, entrypoint: str) -> RuntimeCheckpoint:
         """
@@ -135,13 +148,13 @@ class RuntimeStateManager:
         """
         stored = self.load_checkpoint()
         if stored is None:
-            raise RuntimeStateError(f"{self.path}: expected a runtime checkpoint, got none: record one first")
+            raise RuntimeStateError(f"{self._file}: expected a runtime checkpoint, got none: record one first")
         for name, expected, got in (
             ("mode", target_mode, stored.mode),
             ("entrypoint", entrypoint, stored.entrypoint),
         ):
             if got != expected:
-                raise RuntimeStateError(f"{self.path}: {name}: expected {expected!r}, got {got!r}")
+                raise RuntimeStateError(f"{self._file}: {name}: expected {expected!r}, got {got!r}")
         return stored
 
     def set_active_model(self, active_model: Mapping[str, Any]) -> None:
@@ -161,7 +174,7 @@ class RuntimeStateManager:
         try:
             return self._keys()[1].get(ACTIVE_MODEL)
         except ValueError as error:
-            _log.warning("%s: %s: the next write moves it aside", self.path, error)
+            log.warning("%s: %s: the next write moves it aside", self._file, error)
             return None
 
     def put_active_model(self, value: bytes) -> None:
@@ -172,20 +185,20 @@ class RuntimeStateManager:
 
     def clear(self) -> None:
         """Remove the file. Raises RuntimeStateError where it cannot be removed."""
-        if self.root.is_dir():
+        if os.path.isdir(self._directory):
             with self._failing(), self.locked():
-                durable.remove_file(str(self.path))
+                durable.remove_file(self._file)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other writers of this runtime checkpoint out. Raises LockTimeoutError, OSError."""
-        durable.create_directory(str(self.root))
-        with locking.locked_directory(str(self.root), timeout_seconds=self._lock_timeout_seconds):
+        durable.create_directory(self._directory)
+        with locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds):
             yield
 
     def _bytes(self) -> bytes | None:
         try:
-            return durable.read_file(str(self.path), bytes_max=BYTES_MAX)
+            return durable.read_file(self._file, bytes_max=BYTES_MAX)
         except FileNotFoundError:
             return None
 
@@ -207,12 +220,12 @@ class RuntimeStateManager:
             return self._keys()
         except ValueError as error:
             for number in range(_ASIDE_MAX):
-                aside = f"{self.path}.broken-{self._now():%Y%m%dT%H%M%SZ}" + (f"-{number}" if number else "")
+                aside = f"{self._file}.broken-{self._now():%Y%m%dT%H%M%SZ}" + (f"-{number}" if number else "")
                 try:
-                    durable.move_aside(str(self.path), aside)
+                    durable.move_aside(self._file, aside)
                 except FileExistsError:
                     continue
-                _log.warning("%s: %s: moved aside as %s", self.path, error, aside)
+                log.warning("%s: %s: moved aside as %s", self._file, error, aside)
                 return {}, {}
             raise
 
@@ -221,8 +234,9 @@ class RuntimeStateManager:
         shown = msgspec.json.format(data, indent=2) + b"\n"
         data = shown if len(shown) <= BYTES_MAX else data
         if len(data) > BYTES_MAX:
-            raise RefusedError(f"{self.path}: expected at most {BYTES_MAX} bytes, got {len(data)}: nothing was written")
-        durable.replace_file(str(self.path), data)
+            what = f"expected at most {BYTES_MAX} bytes, got {len(data)}: nothing was written"
+            raise RefusedError(f"{self._file}: {what}")
+        durable.replace_file(self._file, data)
         return data
 
     @contextmanager
@@ -230,7 +244,7 @@ class RuntimeStateManager:
         try:
             yield
         except (OSError, RefusedError) as error:
-            reason = str(error) if isinstance(error, RefusedError) else f"{self.path}: {reason_of(error)}"
+            reason = str(error) if isinstance(error, RefusedError) else f"{self._file}: {reason_of(error)}"
             raise RuntimeStateError(reason) from error
 
 

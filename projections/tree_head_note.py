@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import os
 import time
-from logging import getLogger
 
 from eventlog import durable, locking, tree_head
 from eventlog.catalog import Catalog
 from eventlog.confirmation import is_trusted
 from eventlog.errors import JournalDamagedError, RefusedError
 from eventlog.journal import Anchor
+from eventlog.log import log
 from eventlog.replay import Replay
 from eventlog.signed_note import NOTE_BYTES_MAX, Note, PrivateKey, PublicKey
 from eventlog.tree_head import TreeHead
-from projections.projector import Stored, is_due, is_young
+from projections.projector import TREE_HEAD_NOTE, Stored, is_due, is_young
 
-NAME = "tree_head.note"
 _PAUSE_SECONDS = 0.01
-_log = getLogger("modelog")
 
 
 class TreeHeadNote:
@@ -52,7 +50,7 @@ class TreeHeadNote:
         *,
         lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS,
     ) -> None:
-        self.where = os.path.join(directory, NAME)
+        self.where = os.path.join(directory, TREE_HEAD_NOTE)
         self._directory = directory
         self._replay = replay
         self._signer = signer
@@ -168,5 +166,5 @@ class TreeHeadNote:
         try:
             return tree_head.parsed(data, self.where)
         except RefusedError as error:
-            _log.warning("%s: not used: move it away, then rebuild with --sign-key", error)
+            log.warning("%s: not used: move it away, then rebuild with --sign-key", error)
             return None

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from eventlog import durable
+from eventlog.catalog import Catalog
 from eventlog.engines import open_journal
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
+from eventlog.reader import RegistryReader
 from eventlog.replay import Replay
-from eventlog.signed_note import PrivateKey
-from projections.projector import Projection, Projector
+from projections.projector import TREE_HEAD_NOTE, Projection, Projector
 from projections.registry_json import RegistryJson
 from projections.runtime_checkpoint import RuntimeCheckpointProjection
 from projections.runtime_state import RuntimeStateManager
-from projections.tree_head_note import TreeHeadNote
+from projections.unsigned_note import UnsignedNote
+
+if TYPE_CHECKING:
+    from eventlog.signed_note import PrivateKey
 
 
 def manager_of(
@@ -35,10 +41,34 @@ def wire(
     """Return the fold of the journal in *root*, and what keeps the derived files up to date; nothing is read yet."""
     directory = durable.checked_path(root, "registry directory")
     replay = Replay(open_journal(f"file:{directory}", lock_timeout_seconds=lock_timeout_seconds), **settings)
-    projections: list[Projection] = [
-        RegistryJson(directory, lock_timeout_seconds=lock_timeout_seconds),
-        TreeHeadNote(directory, replay, sign_key, lock_timeout_seconds=lock_timeout_seconds),
-    ]
+    projections: list[Projection] = [RegistryJson(directory, lock_timeout_seconds=lock_timeout_seconds)]
+    if sign_key is None and not os.path.lexists(os.path.join(directory, TREE_HEAD_NOTE)):
+        projections.append(UnsignedNote(directory, replay))
+    else:
+        from projections.tree_head_note import TreeHeadNote  # noqa: PLC0415 - few journals are signed
+
+        projections.append(TreeHeadNote(directory, replay, sign_key, lock_timeout_seconds=lock_timeout_seconds))
     if manager is not None:
         projections.append(RuntimeCheckpointProjection(manager))
     return replay, Projector(replay, projections)
+
+
+def checks(
+    root: str | os.PathLike[str], replay: Replay, public_key: str | None, signer: PrivateKey | None = None
+) -> list[Callable[[Catalog], None]]:
+    """Return what must hold of the newest state before anything is answered, for whoever trusts *public_key*."""
+    if public_key is None:
+        return []
+    from eventlog import signed_note  # noqa: PLC0415 - few ask for a signature
+    from projections.tree_head_note import TreeHeadNote  # noqa: PLC0415
+
+    pinned = signed_note.parse_public_key(public_key, "public_key")
+    return [partial(TreeHeadNote(os.fspath(root), replay, signer).check, pinned)]
+
+
+def open_reader(
+    registry_dir: str | os.PathLike[str], state_dir: str | os.PathLike[str] | None, public_key: str | None = None
+) -> RegistryReader:
+    """Return what answers questions about a registry's state, and no more, so that little is imported for it."""
+    replay, projector = wire(registry_dir, manager_of(state_dir))
+    return RegistryReader(replay, [projector], checks=checks(registry_dir, replay, public_key))

@@ -33,7 +33,6 @@ if __name__ == "__main__":
 
 from collections.abc import Sequence
 from importlib import import_module
-from logging import getLogger
 from typing import NoReturn
 
 from eventlog.errors import (
@@ -46,7 +45,8 @@ from eventlog.errors import (
     RuntimeStateError,
     reason_of,
 )
-from scripts import output, plain
+from eventlog.log import log
+from scripts import output, plain, stderr_log
 from scripts.declared import Call, Group, UsageError, Verb
 
 STATUS_DONE = 0
@@ -87,7 +87,6 @@ VERBS = {
     "restore": "bring a registry up to a backup",
     "doctor": "say everything that a person should know of a registry",
 }
-_log = getLogger("modelog")
 
 
 def module_of(verb: str) -> str:
@@ -111,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words behind the program's name; those of this process by default.
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    with interrupts.interruptible() as held, output.logging_to_stderr():
+    with interrupts.interruptible() as held, stderr_log.listening():
         return _main(words, held)
 
 
@@ -124,24 +123,24 @@ def _main(words: list[str], held: interrupts.Interrupts) -> int:  # noqa: PLR091
             output.flush()
         return int(status or STATUS_DONE)
     except UsageError as error:
-        _log.error("%s", error)
+        log.error("%s", error)
         return STATUS_REFUSED
     except (BrokenPipeError, SystemExit):  # the latter, and streams of its own, are what click makes of the former
         sys.stdout, sys.stderr = streams
         return STATUS_DONE
     except ModelogError as error:
-        _log.error("%s", error)
+        log.error("%s", error)
         return next(status for kind, status in STATUSES.items() if isinstance(error, kind))
     except OSError as error:
         output.abandon_streams()
-        _log.error("%s: %s", error.filename or "stdout", reason_of(error))
+        log.error("%s: %s", error.filename or "stdout", reason_of(error))
         return STATUS_REFUSED
     except KeyboardInterrupt:
         output.end_echo()
-        _log.error("interrupted: nothing was recorded")
+        log.error("interrupted: nothing was recorded")
         return STATUS_INTERRUPTED
     except Exception:
-        _log.exception("this is a bug: please report it")
+        log.exception("this is a bug: please report it")
         return STATUS_BUG
 
 

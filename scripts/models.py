@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,17 +11,16 @@ import msgspec
 from eventlog.catalog import ACTIVE, Catalog
 from eventlog.errors import ProjectionLagError, reason_of
 from eventlog.events import Event, ModelPublished
-from eventlog.model import ModelMetadata, shown
+from eventlog.log import log
+from eventlog.model import ModelMetadata, path_shown
 from eventlog.snapshot import Activation
 from scripts import output, rows
 
 if TYPE_CHECKING:
-    from eventlog.queries import RegistryQueries
+    from eventlog.reader import RegistryReader
 
 ATTRIBUTES = ("model_id", "backend", "artifact_path", "sha256", "created_at", "dataset_metadata", "active")
 """The keys of `as_dict`."""
-
-_log = getLogger("modelog")
 
 
 class Row(ModelMetadata, frozen=True):
@@ -33,16 +31,10 @@ class Row(ModelMetadata, frozen=True):
 
 def row_of(event: Event, active_id: str | None) -> Row:
     """Return the row of the model that *event* published."""
-    model = shown(event)
-    return Row(
-        model.model_id,
-        model.backend,
-        model.artifact_path,
-        model.sha256,
-        model.created_at,
-        model.dataset_metadata,
-        model.model_id == active_id,
-    )
+    data = event.data
+    assert isinstance(data, ModelPublished), "it publishes a model"
+    model_id, path = event.subject or "", path_shown(data)
+    return Row(model_id, data.backend, path, data.sha256, event.time, data.dataset_metadata, model_id == active_id)
 
 
 def as_dict(event: Event, active_id: str | None) -> dict[str, Any]:
@@ -56,13 +48,13 @@ def metadata_text(metadata: dict[str, Any]) -> str:
     pairs = [
         f"{key}={value}"
         if isinstance(value, str) and not key.endswith(":")
-        else f"{key}:={msgspec.json.encode(value).decode()}"
+        else f"{key}:={value if type(value) is int else msgspec.json.encode(value).decode()}"
         for key, value in metadata.items()
     ]
     return " ".join(map(shlex.quote, pairs))
 
 
-def print_model(registry: RegistryQueries, catalog: Catalog, model_id: str, output_format: str) -> None:
+def print_model(registry: RegistryReader, catalog: Catalog, model_id: str, output_format: str) -> None:
     """
     Print a model with who published it, when and why, what it displaced, and what displaced it.
 
@@ -116,9 +108,9 @@ def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> Non
         if dry_run:
             raise
         output.abandon_streams()
-        _log.warning("%s is recorded, but stdout cannot be written: %s", model.model_id, reason_of(error))
+        log.warning("%s is recorded, but stdout cannot be written: %s", model.model_id, reason_of(error))
     if dry_run:
-        _log.info("dry run: nothing was changed")
+        log.info("dry run: nothing was changed")
     if lag is not None:
         raise lag
 

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from eventlog import durable
 from eventlog.locking import LOCK_TIMEOUT_SECONDS, LOCK_TIMEOUT_SECONDS_MAX
-from scripts import interrupts, keyfiles, output
+from scripts import interrupts, stderr_log
 from scripts.declared import Option, UsageError
 
 if TYPE_CHECKING:
+    from eventlog.reader import RegistryReader
     from projections import ModelRegistry
 
 REGISTRY_DIR = "var/models"
@@ -50,11 +51,19 @@ def _as_seconds(value: float) -> float:
 
 
 def _as_public_key(value: str | None) -> str | None:
-    return None if value is None else keyfiles.read_public(value)
+    if value is None:
+        return None
+    from scripts import keyfiles  # noqa: PLC0415 - few have a key
+
+    return keyfiles.read_public(value)
 
 
 def _as_sign_key(value: str | None) -> str | None:
-    return None if value is None else keyfiles.read_private(value)
+    if value is None:
+        return None
+    from scripts import keyfiles  # noqa: PLC0415 - few have a key
+
+    return keyfiles.read_private(value)
 
 
 LOG_LEVEL = Option(
@@ -65,7 +74,7 @@ LOG_LEVEL = Option(
     default_shown=True,
     passed=False,
     read_first=True,
-    read=output.set_log_level,
+    read=stderr_log.set_level,
     help="How much to say on stderr.",
 )
 LOG_LEVEL_UNSEEN = replace(LOG_LEVEL, hidden=True)
@@ -193,8 +202,19 @@ def paired_state_dir(registry_dir: str, state_dir: str | None) -> str | None:
         return STATE_DIR if os.path.realpath(registry_dir) == os.path.realpath(REGISTRY_DIR) else None
 
 
-def open_for_reading(registry_dir: str, state_dir: str | None, public_key: str | None = None) -> ModelRegistry:
-    """Return the registry to ask; a runtime checkpoint that belongs to it counts as a witness of the history."""
+def open_for_reading(registry_dir: str, state_dir: str | None, public_key: str | None = None) -> RegistryReader:
+    """
+    Return the registry to ask about its state; imports no more than that takes.
+
+    A runtime checkpoint that belongs to it counts as a witness of the history.
+    """
+    from projections.wiring import open_reader  # noqa: PLC0415 - as above
+
+    return open_reader(registry_dir, paired_state_dir(registry_dir, state_dir), public_key)
+
+
+def open_for_questions(registry_dir: str, state_dir: str | None, public_key: str | None = None) -> ModelRegistry:
+    """Return the registry to ask whatever one may ask of its history; witnesses as in `open_for_reading`."""
     from projections import open_registry  # noqa: PLC0415
 
     return open_registry(registry_dir, paired_state_dir(registry_dir, state_dir), public_key=public_key)

@@ -8,7 +8,6 @@ is: JSON shows it as `\uXXXX`, everything else as `\xNN` or `\uXXXX`.
 from __future__ import annotations
 
 import io
-import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from eventlog.errors import reason_of
+from eventlog.log import log
 
 _INVISIBLE = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
@@ -26,8 +26,6 @@ _INVISIBLE = frozenset(
 """Leaves no ink though Python calls it printable: Default_Ignorable_Code_Point of Unicode 15.1, and blank Braille."""
 
 _BOLD, _GREEN, _PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[0m"  # ECMA-48, 8.3.117
-
-_log = logging.getLogger("modelog")
 
 
 def escape(text: str) -> str:
@@ -58,6 +56,8 @@ def print_json(value: Any, *, one_line: bool = False) -> None:
 def json_text(value: Any) -> str:
     """Return *value* as JSON on one line, with everything spelled out that stdout cannot show."""
     text = msgspec.json.encode(value).decode()
+    if text.isascii() and "\x7f" not in text:  # JSON spells out all other ASCII that cannot be seen
+        return text
     ascii_only = not _can_encode(text, getattr(sys.stdout, "encoding", None) or "utf-8")
     if ascii_only or not text.isascii() or not text.isprintable():
         text = "".join(char if _plain(char, ascii_only) else _json_escape(char) for char in text)
@@ -83,16 +83,30 @@ def _json_escape(char: str) -> str:
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, marked: Sequence[bool] = ()) -> None:
     """Print columns as wide as their widest cell; *marked* rows stand out on a terminal that has colour."""
-    cells = [headings, *([escape(cell) for cell in row] for row in rows)]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    lines = []
-    for number, row in enumerate(cells):
-        padded = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
-        line = "  ".join(padded).rstrip()
-        stands_out = colour and (number == 0 or (number <= len(marked) and marked[number - 1]))
-        lines.append(f"{_GREEN if number else ''}{_BOLD}{line}{_PLAIN}" if stands_out else line)
+    print_columns(headings, list(zip(*rows, strict=True)), marked=marked)
+
+
+def print_columns(headings: Sequence[str], columns: Sequence[Sequence[str]], *, marked: Sequence[bool] = ()) -> None:
+    """Print the same from the cells of each column."""
+    padded = [_padded([heading, *column]) for heading, column in zip(headings, columns, strict=True)]
+    lines = [line.rstrip() for line in map("  ".join, zip(*padded, strict=True))]
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        lines[0] = f"{_BOLD}{lines[0]}{_PLAIN}"
+        for number in (number for number, stands_out in enumerate(marked, 1) if stands_out):
+            lines[number] = f"{_GREEN}{_BOLD}{lines[number]}{_PLAIN}"
     print_line("\n".join(lines))
+
+
+def _padded(cells: Sequence[str]) -> list[str]:
+    """Return the cells of a column, escaped, and all as wide as the widest."""
+    whole = "".join(cells)
+    if whole.isascii() and whole.isprintable():
+        width = max(map(len, cells))
+        return [cell.ljust(width) for cell in cells]
+    cells = list(map(escape, cells))
+    widths = list(map(_width, cells))
+    widest = max(widths)
+    return [cell + " " * (widest - width) for cell, width in zip(cells, widths, strict=True)]
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
@@ -193,38 +207,6 @@ def end_echo() -> None:
             sys.stderr.write("\n")
 
 
-class _Escaping(logging.Formatter):
-    """`warning: what happened`, on one line whatever the message holds; a traceback keeps its lines."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        lines = [f"{record.levelname.lower()}: {escape(record.getMessage())}"]
-        if record.exc_info:
-            lines += map(escape, self.formatException(record.exc_info).split("\n"))
-        return "\n".join(lines)
-
-
-@contextmanager
-def logging_to_stderr() -> Iterator[None]:
-    """Show the project's log on stderr meanwhile, from level info on."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Escaping())
-    level, raising = _log.level, logging.raiseExceptions
-    _log.addHandler(handler)
-    _log.setLevel(logging.INFO)
-    logging.raiseExceptions = False
-    try:
-        yield
-    finally:
-        _log.removeHandler(handler)
-        _log.setLevel(level)
-        logging.raiseExceptions = raising
-
-
-def set_log_level(name: str) -> None:
-    """Show only what is at least as urgent as *name*: debug, info, warning or error."""
-    _log.setLevel(name.upper())
-
-
 def print_report(
     report: Any, fields: Sequence[tuple[str, str]], output_format: str, *, done: bool = False
 ) -> Literal[0, 2]:
@@ -247,9 +229,9 @@ def print_report(
     except OSError as error:
         abandon_streams()
         if not done:
-            _log.error("stdout: %s", reason_of(error))
+            log.error("stdout: %s", reason_of(error))
             return 2
-        _log.warning("it is done, but stdout cannot be written: %s", reason_of(error))
+        log.warning("it is done, but stdout cannot be written: %s", reason_of(error))
     return 0
 
 

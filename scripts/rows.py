@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
+from eventlog.log import log
 from scripts import output
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ STRETCHES = (
 """The keys of `Stretch.to_dict`."""
 
 _CLOCK = "!"
-_log = getLogger("modelog")
 
 
 def print_rows(rows: Iterable[Any], columns: Sequence[str], output_format: str) -> None:
@@ -69,9 +68,9 @@ def print_changes(changes: Iterable[Change], output_format: str) -> None:
     if cells:
         output.print_table(("POSITION", "TIME (UTC)", "EVENT", "BEFORE", "AFTER", "ACTOR", "REASON"), cells)
     else:
-        _log.info("no events")
+        log.info("no events")
     if any(row[1].endswith(_CLOCK) for row in cells):
-        _log.warning("%s: the time is before an earlier event's: order is the position", _CLOCK)
+        log.warning("%s: the time is before an earlier event's: order is the position", _CLOCK)
 
 
 def print_stretches(stretches: Sequence[Stretch]) -> None:

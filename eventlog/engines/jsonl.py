@@ -14,15 +14,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from eventlog import durable, locking
 from eventlog.engines import jsonl_stamp
 from eventlog.engines.jsonl_head import Head
 from eventlog.engines.jsonl_quarantine import Quarantine
 from eventlog.engines.jsonl_reader import JsonlReader
-from eventlog.engines.jsonl_repair import JsonlRepair
 from eventlog.engines.jsonl_writer import JsonlWriter
 from eventlog.journal import DiscardedTail, Notice, Tail
+
+if TYPE_CHECKING:
+    from eventlog.engines.jsonl_repair import JsonlRepair
 
 JOURNAL = "journal.jsonl"
 HEAD = "journal.head"
@@ -124,6 +127,8 @@ class JsonlJournal:
         Raises:
             RefusedError, LockTimeoutError: the journal cannot be opened or locked. Nothing was changed.
         """
+        from eventlog.engines.jsonl_repair import JsonlRepair  # noqa: PLC0415 - few journals are ever repaired
+
         with self._one_thread(), self._opened() if dry_run else self._locked() as descriptor:
             yield JsonlRepair(descriptor, self.where, self._head_path, self._quarantine)
 

@@ -48,7 +48,9 @@ def spelled(head: Head, status: os.stat_result) -> bytes:
 def fits(path: str, head: Head, status: os.stat_result | None) -> bool:
     """Say whether the stamp at *path* is that of a journal file of that *status* and *head*."""
     try:
-        return status is not None and status.st_size == head.end_bytes and durable.read_start(path, _BYTES) == spelled(head, status)
+        if status is None or status.st_size != head.end_bytes:
+            return False
+        return durable.read_start(path, _BYTES) == spelled(head, status)
     except (OSError, RefusedError):
         return False
 

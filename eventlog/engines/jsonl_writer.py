@@ -20,7 +20,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from logging import getLogger
 
 from eventlog import durable
 from eventlog.engines import jsonl_head, jsonl_stamp
@@ -30,8 +29,7 @@ from eventlog.engines.jsonl_quarantine import Quarantine
 from eventlog.engines.jsonl_reader import JsonlReader, judge
 from eventlog.engines.jsonl_tail import TailVerdict
 from eventlog.errors import ConflictError, JournalDamagedError, OutcomeUnknownError, RefusedError, reason_of
-
-_log = getLogger("modelog")
+from eventlog.log import log
 
 
 class JsonlWriter:
@@ -146,13 +144,13 @@ class JsonlWriter:
         durable.write_at(self._descriptor, verdict.adopted, head.end_bytes)
         durable.sync_data(self._descriptor)
         self._acknowledge(verdict.head)
-        _log.warning("%s: kept %d entries of an interrupted append", self._where, verdict.head.size - head.size)
+        log.warning("%s: kept %d entries of an interrupted append", self._where, verdict.head.size - head.size)
 
     def _discard(self, verdict: TailVerdict) -> None:
         """Take an unfinished rest out; its bytes and the intent to record it are durable before it goes."""
         kept = self._quarantine.keep(verdict.torn, verdict.head.end_bytes, verdict.reason)
         durable.truncate(self._descriptor, verdict.head.end_bytes)
-        _log.warning(
+        log.warning(
             "%s: %d bytes of an interrupted append at offset %d taken out, kept as %s",
             self._where,
             kept.size_bytes,

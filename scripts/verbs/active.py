@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from logging import getLogger
-
+from eventlog.log import log
 from scripts import filters, models, options, output
 from scripts.declared import verb
-
-_log = getLogger("modelog")
 
 
 @verb(filters.AS_OF, options.TRUSTING, options.SHOWN, *options.COMMON)
@@ -23,4 +20,4 @@ def command(
     elif output_format == "json":
         output.print_json(None)
     else:
-        _log.info("no active model in %s%s", registry_dir, "" if as_of is None else f" as of {as_of}")
+        log.info("no active model in %s%s", registry_dir, "" if as_of is None else f" as of {as_of}")

@@ -20,7 +20,7 @@ def command(
 
     For jsonl and csv the rows are the stretches in which it was active.
     """
-    blame = options.open_for_reading(registry_dir, state_dir, public_key).blame(model_id, as_of=as_of)
+    blame = options.open_for_questions(registry_dir, state_dir, public_key).blame(model_id, as_of=as_of)
     if output_format == "json":
         output.print_json(blame.to_dict())
     elif output_format != "table":

@@ -27,7 +27,7 @@ def command(
 
     For jsonl and csv the rows are the events between the two.
     """
-    found = options.open_for_reading(registry_dir, state_dir, public_key).diff(earlier, later)
+    found = options.open_for_questions(registry_dir, state_dir, public_key).diff(earlier, later)
     if output_format == "json":
         output.print_json(found.to_dict())
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from eventlog import durable
-from eventlog.moments import utc_now
+from eventlog.clock import utc_now
 from projections import audit_page
 from projections.audit_page import Page
 from projections.evidence import journal_lines, tree_head_text
@@ -33,13 +33,13 @@ def command(
     if form == "jsonl":
         data = b"".join(line + b"\n" for line in journal_lines(registry_dir, runtime, public_key))
     elif form == "html":
-        changes = list(options.open_for_reading(registry_dir, state_dir, public_key).history())
+        changes = list(options.open_for_questions(registry_dir, state_dir, public_key).history())
         report = verify_registry(registry_dir, runtime, public_key=public_key)
         note = tree_head_text(registry_dir)
         data = audit_page.render(Page(changes, report, note, utc_now(), output.escape)).encode()
     else:
         with output.collected() as text:
-            rows.print_changes(options.open_for_reading(registry_dir, state_dir, public_key).history(), "csv")
+            rows.print_changes(options.open_for_questions(registry_dir, state_dir, public_key).history(), "csv")
         data = text.getvalue().encode()
     _write(data, destination)
 

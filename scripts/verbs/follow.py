@@ -48,7 +48,7 @@ def command(
     None is missed: whoever was killed begins again behind the position it dealt with last.
     """
     selected = criteria(**wanted)
-    registry = options.open_for_reading(registry_dir, state_dir, public_key)
+    registry = options.open_for_questions(registry_dir, state_dir, public_key)
     changes = filter(selected.admits, registry.follow(start, pause_seconds=FOLLOW_PAUSE_SECONDS))
     try:
         if output_format == "csv":

@@ -55,6 +55,6 @@ def command(
     A time marked ! is before an earlier event's: some clock went backwards. Order is the position.
     """
     selected = criteria(start=start or 0, last=last, **wanted)
-    registry = options.open_for_reading(registry_dir, state_dir, public_key)
+    registry = options.open_for_questions(registry_dir, state_dir, public_key)
     changes = registry.history(selected, as_of=as_of, limit=limit, newest_first=reverse)
     rows.print_changes(changes, output_format)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from logging import getLogger
-
+from eventlog.log import log
 from scripts import options
 from scripts.declared import verb
-
-_log = getLogger("modelog")
 
 
 @verb(options.SIGNING, options.WAITING, *options.COMMON)
@@ -15,4 +12,4 @@ def command(registry_dir: str, state_dir: str | None, lock_timeout: float, sign_
     """Write registry.json, the runtime's active model and, with a key, the tree head anew from the journal."""
     size = options.open_for_change(registry_dir, state_dir, lock_timeout, sign_key=sign_key).rebuild()
     runtime = options.STATE_DIR if state_dir is None else state_dir
-    _log.info("%s, %s: derived files written anew from %d entries", registry_dir, runtime, size)
+    log.info("%s, %s: derived files written anew from %d entries", registry_dir, runtime, size)

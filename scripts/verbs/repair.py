@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from logging import getLogger
-
+from eventlog.log import log
 from eventlog.repair import Action, RepairReport
 from projections.maintenance import repair_registry
 from scripts import interrupts, options, output
 from scripts.declared import Option, UsageError, verb
-
-_log = getLogger("modelog")
 
 
 @verb(
@@ -68,7 +65,7 @@ def command(
     )
     told = output.print_report(report, _fields(report), output_format, done=report.done)
     if not report.done:
-        _log.info("%s: nothing was changed", "dry run" if report.steps else "nothing to repair")
+        log.info("%s: nothing was changed", "dry run" if report.steps else "nothing to repair")
     return told
 
 

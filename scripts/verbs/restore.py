@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from logging import getLogger
-
+from eventlog.log import log
 from projections.maintenance import restore_registry
 from scripts import interrupts, options, output
 from scripts.declared import Argument, verb
-
-_log = getLogger("modelog")
 
 
 @verb(Argument("source", metavar="SRC"), options.DRY, options.WAITING, options.SHOWN, *options.COMMON)
@@ -37,7 +34,7 @@ def command(
     ]
     told = output.print_report(report, fields, output_format, done=report.done)
     if dry_run:
-        _log.info("dry run: nothing was changed")
+        log.info("dry run: nothing was changed")
     elif report.size == report.size_before:
-        _log.info("%s has nothing that is not in %s already", source, registry_dir)
+        log.info("%s has nothing that is not in %s already", source, registry_dir)
     return told

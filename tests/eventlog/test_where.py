@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support import outcome_of
 
 from eventlog import where
+from eventlog.attributes import find_in
 from eventlog.errors import RefusedError
-from eventlog.history import find_in
 from eventlog.where import MISSING
 
 ATTRIBUTES = {"backend": "onnx", "active": True, "position": 3, "time": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)}

@@ -26,6 +26,10 @@ for verb in manage_models.VERBS:
 _RUN = "sys.exit(manage_models.run())\n"
 AS_NOBODY = f"""
 codecs.lookup("ascii")
+import projections
+import scripts.logging_handler
+for name in projections.__all__:
+    getattr(projections, name)
 with open(os.devnull, "w") as sys.stdout, open(os.devnull, "w") as sys.stderr:
     manage_models.main(["list", "--registry-dir", "nothing there, but whatever is imported late is now imported"])
 sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
@@ -40,9 +44,16 @@ class Gone:
     def find_spec(self, name, path=None, target=None):
         raise ImportError(f"{name}: imported late")
 
-sys.meta_path.insert(0, Gone())
+gone = []
+
+def look(event, arguments):
+    if event == "open" and not gone and str(arguments[0]).endswith(("registry.json", "journal.head", "state.json")):
+        gone.append(Gone())
+        sys.meta_path.insert(0, gone[0])
+
+sys.addaudithook(look)
 """
-"""Has every import fail that comes after those of the commands' modules and of the engine's."""
+"""Has every import fail that comes after the first look at a registry."""
 
 
 @dataclass(frozen=True)

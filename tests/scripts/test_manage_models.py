@@ -100,7 +100,7 @@ def test_status_of_every_error(desk, monkeypatch, error, status):
     def fail(*arguments, **settings):
         raise error("something \x1b[31m happened")
 
-    monkeypatch.setattr("projections.ModelRegistry.catalog", fail)
+    monkeypatch.setattr("eventlog.reader.RegistryReader.catalog", fail)
     result = desk.run("list")
 
     assert (result.status, result.out) == (status, "")
