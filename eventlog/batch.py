@@ -28,9 +28,11 @@ def sealed(
     now: datetime,
     discarded: Sequence[DiscardedTail],
     new_id: Callable[[], str],
-) -> list[bytes]:
+) -> list[tuple[Event, bytes]]:
     """
-    Return the entries that follow the state *catalog*, linked to its tail and to each other; *data* is the last.
+    Return the events that follow the state *catalog* and their entries, linked to its tail and to each other.
+
+    *data* is the last.
 
     Args:
         subject: the model id that the event is about, or None.
@@ -69,14 +71,15 @@ def sealed(
     return _linked(catalog, events, journal_id)
 
 
-def _linked(catalog: Catalog, events: Sequence[Event], journal_id: str) -> list[bytes]:
+def _linked(catalog: Catalog, events: Sequence[Event], journal_id: str) -> list[tuple[Event, bytes]]:
     """Link the events to the tail and to each other; what would not be read back the same is not stored."""
-    entries: list[bytes] = []
+    found: list[tuple[Event, bytes]] = []
     prev = catalog.hash
     for event in events:
         entry = codec.encode(event, journal_id, prev)
-        if codec.decode(entry, event.position, journal_id, catalog.where) != event:
+        read_back = codec.decode(entry, event.position, journal_id, catalog.where)
+        if read_back != event:
             raise AssertionError(f"event does not survive encoding: {event!r}")
-        entries.append(entry)
+        found.append((read_back, entry))
         prev = chain.hash_of(entry)
-    return entries
+    return found

@@ -57,19 +57,16 @@ class Catalog:
 
         given_up: what anchors of this journal said that a person knowingly gave up, as size and hash.
 
-        set_aside: the events by which a person knowingly set an anchor aside: rewinds, and requests that took over;
-            only those that were folded one by one.
+        set_aside: the events by which a person knowingly set an anchor aside, as far as they were folded: rewinds, and
+            requests that took over.
 
         latest_time: the latest time of any event, or None.
 
-        backward: the first and the last position whose time is before the latest one until then, because some clock
-            went backwards, and how many there are; None where there is none.
+        backward: the first and last position whose time is before an earlier one's, and how many there are, or None.
 
         keys: when each key could sign tree heads, by public key, in the order in which they were added.
 
-        offset_bytes: of all entries, each with a newline.
-
-        snapshot: where the newest snapshot stands, or None.
+        offset_bytes, snapshot: of all entries with their newlines; where the newest snapshot stands, or None.
 
     Args:
         where: the journal's path, for messages.
@@ -94,16 +91,19 @@ class Catalog:
         self.offset_bytes = 0
         self.snapshot: Place | None = None
 
-    def apply(self, entry: bytes) -> Event:
+    def apply(self, entry: bytes, event: Event | None = None) -> Event:
         """
         Go on by one verified entry; return its event.
+
+        Args:
+            event: what `codec.decode` says of the entry, where that was asked already.
 
         Raises:
             JournalDamagedError: it cannot follow what happened before. The catalog is as it was.
 
             UnsupportedFormatError: a newer program wrote it. The catalog is as it was.
         """
-        event = codec.decode(entry, self.size, self.journal_id, self.where)
+        event = event or codec.decode(entry, self.size, self.journal_id, self.where)
         taken = self.positions.get(event.id, older=False)
         if taken is not None:
             raise self._impossible(event, "an id of its own", f"the id of entry {taken}")

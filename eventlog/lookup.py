@@ -15,7 +15,7 @@ from typing import Protocol
 from eventlog.events import MODEL_ID, Event
 from eventlog.runs import StoredPublication
 
-RECENT_MAX = 4_096
+RECENT_MAX = 1_024
 """How many publications are kept, at about 1.3 KB each."""
 
 _SECOND = 14
@@ -101,6 +101,13 @@ class Publications(Mapping[str, Event]):
             return chain(map(_event, reversed(recent)), chain.from_iterable(blocks))
         return chain(self._published(0, self._older_stop), map(_event, recent))
 
+    def since(self, count: int) -> list[Event] | None:
+        """Return all publications but the first *count*, in their order; None where not all of them are kept."""
+        missing = self._count - count
+        if not 0 <= missing <= len(self._recent):
+            return None
+        return list(map(_event, islice(self._recent.values(), len(self._recent) - missing, None)))
+
     def add(self, event: Event) -> None:
         """Go on by one publication, whose model id is new."""
         assert event.subject is not None, "it publishes a model"
@@ -134,6 +141,8 @@ class Publications(Mapping[str, Event]):
     def _older(self, model_id: str) -> Event | None:
         """Find a publication that is not kept."""
         if self._history is None or self._older_stop == 0 or not MODEL_ID.fullmatch(model_id):
+            return None
+        if model_id[:_SECOND] >= self._second and model_id not in self.newest:
             return None
         return self._history.publication(model_id, self._older_stop)
 

@@ -87,6 +87,11 @@ class Past:
         found = (event for event in self.naming(text, 0, stop) if event.id == event_id)
         return next(found, None)
 
+    def know(self, event: Event, entry: bytes) -> None:
+        """Note a snapshot that is folded, and about to be stored."""
+        if isinstance(event.data, SnapshotTaken):
+            self._snapshots[event.position] = chain.prev_of(entry), event.data
+
     def snapshot_before(self, size: int) -> tuple[int, str, SnapshotTaken] | None:
         """Return position, hash before it and state of the newest snapshot that is of *size* entries or fewer."""
         for position, data in self._back(size + 1):

@@ -20,13 +20,13 @@ from eventlog.errors import RefusedError, refused_by
 from eventlog.events import Event, check_model_id
 from eventlog.key_events import KeyRevoked
 from eventlog.model import ModelMetadata
-from eventlog.requests import RegistryRequests
+from eventlog.refusals import RecordedRequests
 
 if TYPE_CHECKING:
     from eventlog.signed_note import PrivateKey, PublicKey
 
 
-class ModelRegistry(RegistryRequests):
+class ModelRegistry(RecordedRequests):
     """
     Publishes models, rolls back, and answers from the journal. Threads may share one; processes open their own.
 

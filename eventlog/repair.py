@@ -160,7 +160,9 @@ class Repairs:
         assert plan.data is not None, "only called with something to record"
         catalog, data, now = history(plan.assembly, plan.lines, request), plan.data, self._now()
         new_id = partial(identity.new_uuid, self._random_bytes)
-        return lambda discarded: batch.sealed(catalog, data, None, terms, now, discarded, new_id)
+        return lambda discarded: [
+            entry for _, entry in batch.sealed(catalog, data, None, terms, now, discarded, new_id)
+        ]
 
     def _looked_at(self, report: RepairReport, terms: Terms) -> RepairReport:
         """Bring the derived files up to date, and look at it all again."""

@@ -141,6 +141,11 @@ class Replay:
             f"as {item.where} remembers, got no entries: check --registry-dir, or restore a backup"
         )
 
+    def forget(self) -> None:
+        """Throw the fold away: it says something that did not happen. The next `catch_up` begins anew."""
+        self.past = Past(self.journal, lambda: self.catalog)
+        self.catalog = self._nothing_yet()
+
     def _nothing_yet(self) -> Catalog:
         return Catalog(self.journal.where, self.past)
 

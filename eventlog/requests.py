@@ -9,8 +9,8 @@ Left of the bar a request may be refused, with nothing changed. Right of it a su
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -21,21 +21,43 @@ from eventlog.catalog import Catalog
 from eventlog.clock import utc_now
 from eventlog.decisions import Decide, Decision, Terms
 from eventlog.errors import (
-    ConflictError,
-    LockTimeoutError,
     ModelogError,
+    OutcomeUnknownError,
     ProjectionLagError,
     RefusedError,
-    UnsupportedFormatError,
     refused_by,
 )
-from eventlog.events import Event, ModelPublished, ModelRolledBack, RequestRefused, check_model_id
+from eventlog.events import Event, ModelPublished, ModelRolledBack, check_model_id
 from eventlog.journal import FoundAnchor, Subscriber
 from eventlog.log import log
 from eventlog.model import ModelMetadata, model_of
 from eventlog.queries import RegistryQueries
 from eventlog.replay import Replay, catch_up_all
-from eventlog.transaction import Transaction
+from eventlog.transaction import Asked, Transaction
+
+_GROUP_MAX = 64
+"""Most requests that are carried out together."""
+
+
+class _Waiting:
+    """A request that a thread waits for: what is asked, and how it ended as soon as it is *settled*."""
+
+    def __init__(
+        self,
+        prepare: Callable[[Terms], Decide],
+        terms: Terms,
+        take_over: bool = False,
+        last_look: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.prepare = prepare
+        self.terms = terms
+        self.take_over = take_over
+        self.last_look = last_look
+        self.decide: Decide | None = None
+        self.decision: Decision | None = None
+        self.model: ModelMetadata | None = None
+        self.error: ModelogError | None = None
+        self.settled = False
 
 
 class RegistryRequests(RegistryQueries):
@@ -54,8 +76,6 @@ class RegistryRequests(RegistryQueries):
         point_of_no_return: called when from now on something will have happened; a program may want to hold
             interrupts until the call is over.
 
-        record_refusals: whether a request that is refused is recorded as such.
-
         signing: the public key that signs tree heads; refused unless the journal knows it, or begins with it.
 
         checks: as in `RegistryQueries`.
@@ -69,7 +89,6 @@ class RegistryRequests(RegistryQueries):
         now: Callable[[], datetime] = utc_now,
         random_bytes: Callable[[int], bytes] = os.urandom,
         point_of_no_return: Callable[[], None] = lambda: None,
-        record_refusals: bool = False,
         signing: str | None = None,
         checks: Sequence[Callable[[Catalog], None]] = (),
     ) -> None:
@@ -77,7 +96,7 @@ class RegistryRequests(RegistryQueries):
         self._signing = signing
         self._random_bytes = random_bytes
         self._point_of_no_return = point_of_no_return
-        self._record_refusals = record_refusals
+        self._waiting: deque[_Waiting] = deque()
         self._transaction = Transaction(replay, now, random_bytes, point_of_no_return)
 
     @refused_by("terms")
@@ -110,33 +129,83 @@ class RegistryRequests(RegistryQueries):
         dry_run: bool,
         last_look: Callable[[], None] = lambda: None,
     ) -> ModelMetadata:
-        """Perform a request that is about a model, and return the model."""
-        with self._threads:
-            decision, now = self._perform(prepare, terms, take_over, dry_run, last_look)
-            catalog = self._replay.catalog
-            if dry_run:
-                self._say(decision, "would be recorded")
-                return _preview(decision, catalog, now)
-            self._say(decision, "recorded")
-            model = catalog.model(decision.model_id)
-            self._tell_subscribers(model)
-            return model
+        """
+        Perform a request that is about a model, and return the model.
 
-    def _perform(
-        self,
-        prepare: Callable[[Terms], Decide],
-        terms: Terms,
-        take_over: bool,
-        dry_run: bool,
-        last_look: Callable[[], None] = lambda: None,
-    ) -> tuple[Decision, datetime]:
-        """Decide without the lock; then, unless the answer is there or it is a dry run, decide and append under it."""
-        catalog, foreign = self._compared(self._anchors())
+        Threads that come while another one is busy wait together, and one of them carries out what all of them ask.
+        """
+        if dry_run:
+            with self._threads:
+                _, foreign = self._compared(self._anchors())
+                decision, now = self._considered(_Waiting(prepare, terms, take_over, last_look), foreign)
+                self._say(decision, "would be recorded")
+                return _preview(decision, self._replay.catalog, now)
+        waiting = _Waiting(prepare, terms, take_over, last_look)
+        self._waiting.append(waiting)
+        with self._threads:
+            while not waiting.settled:
+                self._carry_out_all([self._waiting.popleft() for _ in range(min(_GROUP_MAX, len(self._waiting)))])
+        if waiting.decision is not None and waiting.model is not None:
+            self._say(waiting.decision, "recorded")
+        if waiting.error is not None:
+            raise waiting.error
+        assert waiting.model is not None, "it is settled"
+        return waiting.model
+
+    def _carry_out_all(self, group: list[_Waiting]) -> None:
+        """Perform the requests of *group* together, tell the subscribers once, and settle each."""
+        try:
+            _, foreign = self._compared(self._anchors())
+            asked = [(waiting, self._perform(waiting, foreign)) for waiting in group]
+            self._transaction.run_all([item for _, item in asked if item is not None])
+            for waiting, item in asked:
+                if item is not None:
+                    waiting.decision, waiting.error = item.decision, item.error
+            done = [waiting for waiting in group if waiting.decision is not None]
+            for waiting in done:
+                waiting.model = self._replay.catalog.model(waiting.decision.model_id if waiting.decision else "")
+            lag = self._subscribers_lag() if done else None
+            for waiting in done:
+                waiting.error = None if lag is None else ProjectionLagError(lag, model=waiting.model)
+        except ModelogError as error:  # of the journal itself: nothing was asked of it yet
+            for waiting in group:
+                waiting.error = error
+        except BaseException as error:
+            for waiting in group:
+                waiting.error = waiting.error or _unsettled(error, waiting.terms)
+            raise
+        finally:
+            for waiting in group:
+                waiting.settled = True
+
+    def _perform(self, waiting: _Waiting, foreign: list[FoundAnchor]) -> Asked | None:
+        """Consider a request without the lock; return it if something is to be appended, else settle it."""
+        try:
+            decision, now = self._considered(waiting, foreign)
+            assert waiting.decide is not None, "it was considered"
+            if decision.data is None:
+                decision = waiting.decide(self._replay.settle(), now)
+            if decision.data is None:
+                waiting.decision = decision
+                return None
+            return Asked(waiting.decide, waiting.terms, waiting.last_look)
+        except ModelogError as error:
+            waiting.error = error
+            return None
+
+    def _considered(self, waiting: _Waiting, foreign: list[FoundAnchor]) -> tuple[Decision, datetime]:
+        """
+        Decide on the state as it is, without the lock, and refuse what can be refused already.
+
+        Args:
+            foreign: the anchors of other journals.
+        """
+        catalog = self._replay.catalog
         with refused_by("take-over"):
-            terms = self._admit(foreign, terms, take_over)
+            terms = waiting.terms = self._admit(foreign, waiting.terms, waiting.take_over)
         if terms.key is not None:
             decisions.check_key(catalog, terms.key)
-        decide = prepare(terms)
+        decide = waiting.decide = waiting.prepare(terms)
         now = self._now()
         if now.tzinfo is None:
             raise TypeError(f"now: expected an aware time, got {now!r}")
@@ -144,74 +213,26 @@ class RegistryRequests(RegistryQueries):
         if decision.data is None and terms.took_over is not None:
             raise RefusedError("--take-over: expected a request that records something: publish with --take-over")
         self._transaction.rehearse(decision, terms, now)
-        last_look()
-        if dry_run:
-            return decision, now
-        if decision.data is None:
-            decision = decide(self._replay.settle(), now)
-        if decision.data is not None:
-            decision = self._transaction.run(decide, terms, last_look)
+        waiting.last_look()
         return decision, now
 
     def _record(self, prepare: Callable[[Terms], Decide], terms: Terms) -> Event:
         """Perform a request that is about the journal, tell the subscribers, and return its event."""
         with self._threads:
-            decision, _ = self._perform(prepare, terms, take_over=False, dry_run=False)
-            position = decision.position
-            if position is None:
-                position = self._replay.catalog.size - 1
-            event = self.read_event(position)
-            log.info("%s: recorded at position %d", event.type, position)
+            _, foreign = self._compared(self._anchors())
+            waiting = _Waiting(prepare, terms)
+            asked = self._perform(waiting, foreign)
+            if asked is not None:
+                self._transaction.run_all([asked])
+                waiting.decision, waiting.error = asked.decision, asked.error
+            if waiting.error is not None:
+                raise waiting.error
+            assert waiting.decision is not None, "it is settled"
+            position = waiting.decision.position
+            event = self.read_event(self._replay.catalog.size - 1 if position is None else position)
+            log.info("%s: recorded at position %d", event.type, event.position)
             self._tell_subscribers(None)
             return event
-
-    @contextmanager
-    def on_record(
-        self,
-        request: str,
-        wanted: Mapping[str, object],
-        *,
-        actor: str | None = None,
-        reason: str | None = None,
-        request_id: str | None = None,
-        dry_run: bool = False,
-    ) -> Iterator[None]:
-        """
-        Record in the history that what is asked for in the block was refused, where this registry does so at all.
-
-        A lock that was not to be had in time refuses nothing, and a dry run asks for nothing. Before the first publish
-        there is no history. Where the refusal cannot be recorded, that is logged; the refusal is raised either way.
-
-        Args:
-            request: `publish` or `rollback`.
-
-            wanted: what was asked for.
-        """
-        try:
-            yield
-        except RefusedError as error:
-            passing = isinstance(error, ConflictError | LockTimeoutError | UnsupportedFormatError)
-            if self._record_refusals and not dry_run and not passing:
-                data = decisions.refusal(request, error, wanted, reason, request_id)
-                try:
-                    self._record_refusal(data, actor)
-                except (ModelogError, OSError) as failed:
-                    log.warning("the refusal is not recorded: %s", failed)
-            raise
-
-    def _record_refusal(self, data: RequestRefused, actor: str | None) -> None:
-        try:
-            terms = self._terms(actor, None, None)
-        except RefusedError:
-            terms = self._terms(None, None, None)
-        with self._threads:
-            if self.catalog().size == 0:
-                log.info("the refusal is not recorded: there is no history yet")
-                return
-            self._transaction.run(lambda _catalog, _now: Decision("", data), terms)
-            log.info("the refusal is recorded at position %d", self._replay.catalog.size - 1)
-            for failure in catch_up_all(self._subscribers):
-                log.warning("a derived file is behind: %s: run rebuild", failure)
 
     def _admit(self, foreign: list[FoundAnchor], terms: Terms, take_over: bool) -> Terms:
         """Refuse a runtime checkpoint that follows another journal, or note in the terms that it is taken over."""
@@ -240,13 +261,27 @@ class RegistryRequests(RegistryQueries):
 
     def _tell_subscribers(self, model: ModelMetadata | None, *, rebuild: bool = False) -> None:
         """Bring every subscriber up to date; try all, then report those that could not."""
+        if (lag := self._subscribers_lag(rebuild=rebuild)) is not None:
+            raise ProjectionLagError(lag, model=model)
+
+    def _subscribers_lag(self, *, rebuild: bool = False) -> str | None:
+        """Do so, and return what is to be said of those that could not, or None."""
         self._point_of_no_return()
-        if failures := catch_up_all(self._subscribers, rebuild=rebuild):
-            reasons = "; ".join(failures)
-            what = f"not rebuilt: {reasons}"
-            if not rebuild:
-                what = f"recorded, but a derived file is behind: {reasons}: mend that, then run rebuild"
-            raise ProjectionLagError(what, model=model)
+        failures = catch_up_all(self._subscribers, rebuild=rebuild)
+        if not failures:
+            return None
+        reasons = "; ".join(failures)
+        if rebuild:
+            return f"not rebuilt: {reasons}"
+        return f"recorded, but a derived file is behind: {reasons}: mend that, then run rebuild"
+
+
+def _unsettled(error: BaseException, terms: Terms) -> ModelogError:
+    """Return what a request is told whose group ended with *error*, which some other thread raises."""
+    return OutcomeUnknownError(
+        f"{type(error).__name__} in another thread: not known whether the event was recorded: "
+        f"retry with --id {terms.request_id}"
+    )
 
 
 def _preview(decision: Decision, catalog: Catalog, now: datetime) -> ModelMetadata:

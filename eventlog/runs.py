@@ -117,16 +117,9 @@ def decode_activations(entries: Sequence[bytes], position: int, journal_id: str)
         journal_id: the journal that they must belong to.
     """
     bodies = [entry[: -chain.LINK_BYTES] for entry in entries]
-    whole = b"}\n".join(bodies) + b"}\n"
-    published = whole.count(_PUBLISHED_MARK)
+    is_publication = [body.find(_PUBLISHED_MARK, _MARK_FIRST, _MARK_LAST) > 0 for body in bodies]
     try:
-        found: Sequence[StoredActivation]
-        if published == len(entries):
-            found = _spelled(_publications, whole)
-        elif published + whole.count(_ROLLED_BACK_MARK) == len(entries):
-            found = _interleaved(bodies)
-        else:
-            return None
+        found = _spelled_each(bodies, is_publication)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     if (
@@ -167,18 +160,20 @@ def sequences(position: int, count: int) -> list[str]:
     return found
 
 
-def _spelled(decoder: msgspec.json.Decoder[Any], lines: bytes) -> list[Any]:
-    """Return what *lines* say; ValueError where they are not the one spelling of it."""
+def _spelled_each(bodies: Sequence[bytes], is_publication: Sequence[bool]) -> Sequence[StoredActivation]:
+    """Return what *bodies* say, which are publications or else rollbacks; errors as `_spelled`."""
+    if all(is_publication):
+        return _spelled(_publications, bodies)
+    is_rollback = list(map(not_, is_publication))
+    rollbacks = iter(_spelled(_rollbacks, list(compress(bodies, is_rollback))))  # few, so whatever is odd shows early
+    publications = iter(_spelled(_publications, list(compress(bodies, is_publication))) if any(is_publication) else ())
+    return [next(publications if published else rollbacks) for published in is_publication]
+
+
+def _spelled(decoder: msgspec.json.Decoder[Any], bodies: Sequence[bytes]) -> list[Any]:
+    """Return what *bodies* say; ValueError where they are not the one spelling of it."""
+    lines = b"}\n".join(bodies) + b"}\n"
     found = decoder.decode_lines(lines)
     if _encoder.encode_lines(found) != lines:
         raise ValueError("another spelling")
     return found
-
-
-def _interleaved(bodies: Sequence[bytes]) -> list[StoredActivation]:
-    """Return what publications and rollbacks say that stand mixed; errors as `_spelled`."""
-    is_rollback = [body.find(_ROLLED_BACK_MARK, _MARK_FIRST, _MARK_LAST) > 0 for body in bodies]
-    is_publication = list(map(not_, is_rollback))
-    rollbacks = iter(_spelled(_rollbacks, b"}\n".join(compress(bodies, is_rollback)) + b"}\n"))
-    publications = iter(_spelled(_publications, b"}\n".join(compress(bodies, is_publication)) + b"}\n"))
-    return [next(rollbacks if rolled_back else publications) for rolled_back in is_rollback]

@@ -9,7 +9,7 @@ Models stand in the order of publication, one a line, so that a new one adds a l
 alone: written on after every event or folded once from zero, they are the same.
 
 *Decision: a long file may lag.* It can only be replaced as a whole, so to keep it up to date after each event would
-cost more and more: 0.9 s a publish at 100,000 models. Up to 2,048 entries that is done. A longer file is written again
+cost more and more: 0.9 s a publish at 100,000 models. Up to 1,024 entries that is done. A longer file is written again
 as soon as a sixteenth of the entries is missing in it, and by `rebuild`; so a publish costs the same on average however
 long the history is. `applied_size` says how far the file has got, and what the runtime reads is never late.
 """
@@ -26,6 +26,7 @@ from msgspec import Struct
 from eventlog import durable, locking
 from eventlog.catalog import Catalog
 from eventlog.errors import RefusedError
+from eventlog.events import Event
 from eventlog.journal import Anchor
 from eventlog.log import log
 from eventlog.model import shown
@@ -33,7 +34,7 @@ from projections.projector import Stored, is_due
 
 NAME = "registry.json"
 START_BYTES_MAX = 4_096
-FRESH_ENTRIES_MAX = 2_048
+FRESH_ENTRIES_MAX = 1_024
 LAG_DIVISOR = 16
 _MODELS = b',"models":[\n'
 _PART_ROWS = 4_096
@@ -69,6 +70,7 @@ class RegistryJson:
         self.where = os.path.join(directory, NAME)
         self._directory = directory
         self._lock_timeout_seconds = lock_timeout_seconds
+        self._rows = Rows()
 
     def stored(self) -> Stored:
         """Read the file; it has no anchor where it is missing or cannot be understood."""
@@ -105,7 +107,7 @@ class RegistryJson:
             applied = self.anchor()
             near = applied is not None and self.may_lag(applied, catalog) and not catalog.gave_up(applied)
             if is_due(applied, catalog, rebuild=rebuild) and (rebuild or not near):
-                durable.replace_file(self.where, parts(catalog))
+                durable.replace_file(self.where, parts(catalog, self._rows.of(catalog)))
             else:
                 durable.sync_directory(self._directory)  # whoever wrote it may have died before it did
 
@@ -117,13 +119,39 @@ class RegistryJson:
                 return None
 
 
+class Rows:
+    """The rows of the models of one journal, kept by a process that writes them again and again."""
+
+    def __init__(self) -> None:
+        self._journal_id: str | None = None
+        self._rows: list[bytes] = []
+
+    def of(self, catalog: Catalog) -> list[bytes] | None:
+        """Return the row of each model; None where there are too many of them to be kept."""
+        if catalog.size > FRESH_ENTRIES_MAX:
+            self._rows = []
+            return None
+        known = len(self._rows) if catalog.journal_id == self._journal_id else 0
+        new = catalog.published.since(known)
+        if new is None:
+            known, new = 0, list(catalog.published.events())
+        self._journal_id = catalog.journal_id
+        self._rows[known:] = map(_row, new)
+        return self._rows
+
+
 def render(catalog: Catalog) -> bytes:
     """Return the bytes of the file for *catalog*, which has at least one entry."""
     return b"".join(parts(catalog))
 
 
-def parts(catalog: Catalog) -> Iterator[bytes]:
-    """Yield the same in parts of some megabytes, so that memory stays bounded."""
+def parts(catalog: Catalog, rows: list[bytes] | None = None) -> Iterator[bytes]:
+    """
+    Yield the same in parts of some megabytes, so that memory stays bounded.
+
+    Args:
+        rows: of all models, where they are known.
+    """
     anchor = catalog.anchor()
     if anchor is None:
         raise RefusedError(f"{catalog.where}: expected a journal, got none")
@@ -134,9 +162,13 @@ def parts(catalog: Catalog) -> Iterator[bytes]:
             "active_model_id": catalog.active_id(),
         }
     )
-    rows = map(msgspec.json.Encoder().encode, map(shown, catalog.published.events()))
-    part = start[:-1] + _MODELS + b",\n".join(islice(rows, _PART_ROWS))
-    while more := b",\n".join(islice(rows, _PART_ROWS)):
+    left = map(_row, catalog.published.events()) if rows is None else iter(rows)
+    part = start[:-1] + _MODELS + b",\n".join(islice(left, _PART_ROWS))
+    while more := b",\n".join(islice(left, _PART_ROWS)):
         yield part
         part = b",\n" + more
     yield part + b"\n]}\n"
+
+
+def _row(event: Event) -> bytes:
+    return msgspec.json.encode(shown(event))

@@ -85,7 +85,7 @@ class JsonlReader:
         following = self._marks.after(mark)
         if following is None or following.offset_bytes > head.end_bytes:
             for lines, next_mark in scan(descriptor, self._where, mark, head.end_bytes):
-                self._marks.add(next_mark)
+                self._marks.add(next_mark, lines[-1])
                 yield lines, next_mark
             return
         found = list(scan(descriptor, self._where, mark, following.offset_bytes))

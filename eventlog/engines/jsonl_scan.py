@@ -32,6 +32,7 @@ class Marks:
 
     def __init__(self) -> None:
         self._marks = [Mark()]
+        self._before_last = Mark()
         self._threads = threading.Lock()
 
     def newest(self) -> Mark:
@@ -40,7 +41,9 @@ class Marks:
 
     def before(self, position: int) -> Mark:
         """Return the last verified place at or before *position*."""
-        marks = self._marks
+        marks, before_last = self._marks, self._before_last
+        if marks[-1].size > position >= before_last.size == marks[-1].size - 1:
+            return before_last
         return marks[bisect_right(marks, position, key=lambda mark: mark.size) - 1]
 
     def after(self, mark: Mark) -> Mark | None:
@@ -57,12 +60,18 @@ class Marks:
             if marks[place - 1].size != mark.size:
                 self._marks = [*marks[:place], mark, *marks[place:]]
 
-    def add(self, mark: Mark) -> None:
-        """Remember a place if it is further than all before; a newest one too close to the one before is replaced."""
+    def add(self, mark: Mark, last: bytes) -> None:
+        """
+        Remember a place if it is further than all before; a newest one too close to the one before is replaced.
+
+        Args:
+            last: the line before it; the place before that is remembered, too, for whoever makes sure of the newest.
+        """
         with self._threads:
             marks = self._marks
             if mark.size <= marks[-1].size:
                 return
+            self._before_last = Mark(mark.size - 1, mark.offset_bytes - len(last) - 1, chain.prev_of(last))
             if len(marks) > 1 and mark.offset_bytes - marks[-2].offset_bytes < CHUNK_BYTES:
                 self._marks = [*marks[:-1], mark]
             else:

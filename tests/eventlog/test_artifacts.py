@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
@@ -11,8 +13,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import START
+from support import START, outcome_of
 
+from eventlog import artifacts
 from eventlog.artifacts import CHUNK_BYTES, hash_artifact, new_model_id, path_from_text, path_to_text
 from eventlog.errors import RefusedError
 
@@ -146,3 +149,52 @@ def test_every_path_survives_as_text(path: bytes) -> None:
     assert path_from_text(text, path_hex) == given_path
     assert text.encode()
     assert (path_hex is None) == (text == given_path)
+
+
+def test_a_large_file_is_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second thread reads; the hash is that of the bytes, at every size around a part's, and no thread is left."""
+    monkeypatch.setattr(artifacts, "CHUNK_BYTES", 10)
+    monkeypatch.setattr(artifacts, "AHEAD_BYTES_MIN", 9)
+
+    for size in (*range(9, 45), 100, 101):
+        path = tmp_path / f"{size}"
+        path.write_bytes(bytes(range(size)))
+        seen: list[tuple[int, int]] = []
+        found = hash_artifact(path, lambda done, total, seen=seen: seen.append((done, total)))  # type: ignore[misc]
+        assert (found.sha256, found.size_bytes) == (sha256(bytes(range(size))).hexdigest(), size)
+        assert seen[-1] == (size, size)
+    assert not [thread for thread in threading.enumerate() if thread.name == "modelog-read-ahead"]
+
+
+def test_reading_ahead_fails_and_is_given_up_like_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failing read, a file that grows or shrinks, and an interrupt end the thread, too."""
+    monkeypatch.setattr(artifacts, "CHUNK_BYTES", 10)
+    monkeypatch.setattr(artifacts, "AHEAD_BYTES_MIN", 9)
+    path = tmp_path / "large"
+    path.write_bytes(b"x" * 100)
+    real = os.readv
+
+    def failing(descriptor: int, buffers: list[bytearray]) -> int:
+        raise OSError(errno.EIO, "bad")
+
+    def growing(descriptor: int, buffers: list[bytearray]) -> int:
+        with path.open("ab") as file:
+            file.write(b"y" * 20)
+        return real(descriptor, buffers)
+
+    def cut(descriptor: int, buffers: list[bytearray]) -> int:
+        os.truncate(path, 20)
+        return real(descriptor, buffers)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    for readv in (failing, growing, cut):
+        path.write_bytes(b"x" * 100)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "readv", readv)
+            assert isinstance(outcome_of(lambda: hash_artifact(path)), RefusedError)
+    path.write_bytes(b"x" * 100)
+    with pytest.raises(KeyboardInterrupt):
+        hash_artifact(path, interrupt)
+    assert not [thread for thread in threading.enumerate() if thread.name == "modelog-read-ahead"]

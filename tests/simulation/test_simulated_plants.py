@@ -97,7 +97,9 @@ PLANTS = {
     "decided on an old state": Plant(
         Transaction, "_attempt", "catalog = self._replay.catch_up()", "catalog = self._replay.catalog"
     ),
-    "an id is recorded again": Plant(decisions, "_earlier", "catalog.positions.get(terms.request_id, older=not terms.own_id)", "None"),
+    "an id is recorded again": Plant(
+        decisions, "_earlier", "catalog.positions.get(terms.request_id, older=not terms.own_id)", "None"
+    ),
     "two models of one second": Plant(artifacts, "new_model_id", "while model_id in taken:", "while False:"),
 }
 

@@ -93,15 +93,18 @@ def test_salvage_ignores_an_unfinished_line(descriptor: int) -> None:
     assert list(salvage(descriptor)) == ENTRIES[:-1]
 
 
+LINE = chain.seal(b"{", chain.GENESIS)
+
+
 def test_marks_stay_few() -> None:
     """About one mark a chunk is kept, and the furthest always; earlier places are not forgotten."""
     marks = Marks()
     for size in range(1, 10_001):
-        marks.add(Mark(size, size * 100, "a" * 64))
+        marks.add(Mark(size, size * 100, "a" * 64), LINE)
 
     assert marks.newest().size == 10_000
     assert marks.before(0) == Mark()
     for position in range(0, 10_001, 100):
         assert 0 <= position - marks.before(position).size <= 2 * CHUNK_BYTES // 100
-    marks.add(Mark(5, 500, "b" * 64))
+    marks.add(Mark(5, 500, "b" * 64), LINE)
     assert marks.newest().size == 10_000
