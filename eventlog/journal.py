@@ -250,11 +250,14 @@ class Subscriber(Protocol):
         """
         ...
 
-    def audit(self) -> Sequence[str]:
+    def audit(self, unreadable: Callable[[ModelogError], object] | None = None) -> Sequence[str]:
         """
         Return what in the subscriber's files is not what the journal says, one line each.
 
         Where writers went on meanwhile, the shared fold goes on as far as the files have got.
+
+        Args:
+            unreadable: told of each file that cannot be read; without it such a file has a line, too.
 
         Raises:
             JournalDamagedError: as `Journal.read`.

@@ -53,8 +53,13 @@ def acquire(descriptor: int, where: str, *, timeout_seconds: float) -> None:
     while not try_acquire(descriptor, where):
         if time.monotonic() >= deadline:
             raise timed_out(where, holder_of(descriptor) or "another process", timeout_seconds)
-        time.sleep(pause * (0.5 + os.urandom(1)[0] / 255))
+        time.sleep(pause * _spread())
         pause = min(pause * 1.5, _PAUSE_SECONDS_MAX)
+
+
+def _spread() -> float:
+    """Return a random factor from 0.5 to 1.5, so that many waiters do not step on each other."""
+    return 0.5 + os.urandom(1)[0] / 255
 
 
 @contextmanager

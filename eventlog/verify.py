@@ -126,7 +126,7 @@ def verify(
         findings += [_damage(error, replay.journal) for error in failed]
         history = _verdict(findings)
     level = reach.level(catalog, agreeing, confirmed, intact=history == "intact", headless=headless)
-    findings += [Finding("unreadable", line) for line in unread]
+    findings += [Finding("unreadable", line) for line in dict.fromkeys(unread)]
     findings += _backward(catalog)
     if artifacts:
         findings += [_artifact(problem) for problem in artifact_audit.audit(catalog, progress)]
@@ -156,7 +156,10 @@ def _compared(
             nothing = RefusedError(f"{catalog.where}: expected a journal, got none: check --registry-dir")
             raise replay.lost(foreign[0]) if foreign else nothing
         elsewhere = tuple(item.where for item in foreign)
-        told = [line for subscriber in subscribers for line in subscriber.audit() if not line.startswith(elsewhere)]
+        audited = [
+            line for subscriber in subscribers for line in subscriber.audit(lambda error: unread.append(str(error)))
+        ]
+        told = [line for line in audited if not line.startswith(elsewhere)]
     except JournalDamagedError as error:
         return _salvaged(replay), [], [_damage(error, replay.journal)]
     except ModelogError as error:

@@ -124,7 +124,7 @@ class Projector:
         if failures:
             raise RefusedError("; ".join(failures))
 
-    def audit(self) -> list[str]:
+    def audit(self, unreadable: Callable[[ModelogError], object] | None = None) -> list[str]:
         """Return how the projections differ from the journal as it is folded so far, or from what it has become."""
         if self._replay.catalog.size == 0:
             return []
@@ -133,7 +133,10 @@ class Projector:
             try:
                 found.append(self._difference(projection))
             except RefusedError as error:
-                found.append(str(error))
+                if unreadable is None:
+                    found.append(str(error))
+                else:
+                    unreadable(error)
         return [line for line in found if line is not None]
 
     def _difference(self, projection: Projection) -> str | None:

@@ -13,7 +13,7 @@ from eventlog.engines import open_journal
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from eventlog.reader import RegistryReader
 from eventlog.replay import Replay
-from projections.projector import TREE_HEAD_NOTE, Projection, Projector
+from projections.projector import Projection, Projector
 from projections.registry_json import RegistryJson
 from projections.runtime_checkpoint import RuntimeCheckpointProjection
 from projections.runtime_state import RuntimeStateManager
@@ -42,8 +42,8 @@ def wire(
     directory = durable.checked_path(root, "registry directory")
     replay = Replay(open_journal(f"file:{directory}", lock_timeout_seconds=lock_timeout_seconds), **settings)
     projections: list[Projection] = [RegistryJson(directory, lock_timeout_seconds=lock_timeout_seconds)]
-    if sign_key is None and not os.path.lexists(os.path.join(directory, TREE_HEAD_NOTE)):
-        projections.append(UnsignedNote(directory, replay))
+    if sign_key is None:
+        projections.insert(0, UnsignedNote(directory, replay))  # whatever it imports, it imports before all is read
     else:
         from projections.tree_head_note import TreeHeadNote  # noqa: PLC0415 - few journals are signed
 

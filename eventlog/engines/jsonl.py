@@ -13,7 +13,6 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from eventlog import durable, locking
@@ -64,7 +63,8 @@ class JsonlJournal:
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield verified entries; verification starts at the last place this object has verified before."""
-        return chain.from_iterable(self._reader.read(start, stop))
+        for entries in self._reader.read(start, stop):
+            yield from entries
 
     def read_runs(self, start: int = 0, stop: int | None = None) -> Iterator[Sequence[bytes]]:
         """Yield the same in runs, a chunk of the file each."""

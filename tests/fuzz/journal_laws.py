@@ -187,7 +187,7 @@ def scan(data: bytes) -> bool:
     try:
         os.pwrite(descriptor, content, 0)
         with mock.patch.object(jsonl_scan, "ENTRY_BYTES_MAX", LINE_BYTES_MAX):
-            for chunk_bytes in (97, 1 << 16):
+            for chunk_bytes in (LINE_BYTES_MAX + 1, 1 << 16):
                 with mock.patch.object(jsonl_scan, "CHUNK_BYTES", chunk_bytes):
                     _check_scan(descriptor, content, good, linked)
                     assert list(jsonl_scan.salvage(descriptor)) == good

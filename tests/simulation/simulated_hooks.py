@@ -96,7 +96,7 @@ def hooked() -> Iterator[None]:
                 mock.patch.object(time, "sleep", _sleep(time.sleep)),
                 mock.patch.object(time, "monotonic", _monotonic(time.monotonic)),
                 mock.patch.object(locking, "open", _open_locks, create=True),
-                mock.patch.object(locking, "random", _Random()),
+                mock.patch.object(locking, "_spread", _spread),
             ):
                 yield
         finally:
@@ -146,11 +146,9 @@ def _monotonic(real: Callable[[], float]) -> Callable[[], float]:
     return monotonic
 
 
-class _Random:
-    """Draws the pauses between tries from the seed."""
-
-    def uniform(self, low: float, high: float) -> float:
-        return _actors[get_ident()][0].rng.uniform(low, high)
+def _spread() -> float:
+    """Draw the pauses between tries from the seed."""
+    return _actors[get_ident()][0].rng.uniform(0.5, 1.5)
 
 
 def _open_locks(path: str, **words: Any) -> Any:

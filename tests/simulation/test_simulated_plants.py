@@ -77,12 +77,15 @@ PLANTS = {
     ),
     "failed append left behind": Plant(JsonlWriter, "_cut_back", "durable.truncate(descriptor, offset_bytes)", "pass"),
     "what was taken out is not recorded": Plant(
-        Transaction, "_attempt", "discarded = journal.discarded()", "discarded = ()"
+        Transaction, "_decided", "discarded = discarded or self._replay.journal.discarded()", "discarded = ()"
     ),
     "short write ignored": Plant(durable, "write_at", "view = view[written:]", "break"),
     "projection renamed before its sync": Plant(durable, "create_file", "os.fsync(descriptor)", "pass"),
     "projection goes back": Plant(
-        registry_json.RegistryJson, "write", "is_due(self._anchor(self._read()), catalog, rebuild=rebuild)", "True"
+        registry_json.RegistryJson,
+        "write",
+        "is_due(applied, catalog, rebuild=rebuild) and (rebuild or not near)",
+        "True",
     ),
     "runtime goes back": Plant(
         runtime_checkpoint.RuntimeCheckpointProjection, "write", "not is_due(anchor, catalog, rebuild=rebuild)", "False"
