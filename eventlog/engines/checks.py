@@ -18,16 +18,15 @@ def check_append(where: str, entries: Sequence[bytes], prev: str) -> None:
     """
     if not 1 <= len(entries) <= APPEND_ENTRIES_MAX:
         raise RefusedError(f"{where}: expected 1 to {APPEND_ENTRIES_MAX} entries in one append, got {len(entries)}")
-    total_bytes = 0
-    for entry in entries:
-        if len(entry) > ENTRY_BYTES_MAX:
-            raise RefusedError(
-                f"{where}: expected an event of at most {ENTRY_BYTES_MAX} bytes, got {len(entry)}: "
-                "keep large data in a file and record its hash"
-            )
-        if b"\n" in entry:
-            raise RefusedError(f"{where}: expected an entry without a newline")
-        total_bytes += len(entry) + 1
+    largest = max(map(len, entries))
+    if largest > ENTRY_BYTES_MAX:
+        raise RefusedError(
+            f"{where}: expected an event of at most {ENTRY_BYTES_MAX} bytes, got {largest}: "
+            "keep large data in a file and record its hash"
+        )
+    if any(b"\n" in entry for entry in entries):
+        raise RefusedError(f"{where}: expected an entry without a newline")
+    total_bytes = sum(map(len, entries)) + len(entries)
     if total_bytes > APPEND_BYTES_MAX:
         raise RefusedError(f"{where}: expected at most {APPEND_BYTES_MAX} bytes in one append, got {total_bytes}")
     try:

@@ -48,7 +48,7 @@ def spelled(head: Head, status: os.stat_result) -> bytes:
 def fits(path: str, head: Head, status: os.stat_result | None) -> bool:
     """Say whether the stamp at *path* is that of a journal file of that *status* and *head*."""
     try:
-        if status is None or status.st_size != head.end_bytes:
+        if status is None or head.size < ENTRIES_MIN or status.st_size != head.end_bytes:
             return False
         return durable.read_start(path, _BYTES) == spelled(head, status)
     except (OSError, RefusedError):
