@@ -208,7 +208,7 @@ class EventIds:
             return None
         found = self._history.event_by_id(event_id, self._older_stop)
         if found is None:
-            self._absent.add(event_id)  # what is older does not change, and one request asks several times
+            self._absent = {event_id}  # what is older does not change, and one request asks several times
             return None
         return found.position
 
