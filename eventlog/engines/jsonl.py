@@ -109,7 +109,9 @@ class JsonlJournal:
                 try:
                     self._synced = writer.mend(self._reader, self._synced)
                     status = jsonl_stamp.look(descriptor)
-                    if not self._reader.is_whole(status) and jsonl_stamp.fits(self._stamp_path, self._synced, status):
+                    if not self._reader.is_whole(status) and (
+                        self._synced.size == 0 or jsonl_stamp.fits(self._stamp_path, self._synced, status)
+                    ):
                         self._reader.note_whole(status)
                     self._writer = writer
                     yield

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from eventlog import chain
 from eventlog.engines.checks import check_append
-from eventlog.errors import ConflictError
+from eventlog.errors import ConflictError, JournalDamagedError
 from eventlog.journal import DiscardedTail, Notice, Tail
 
 _RUN_ENTRIES = 100
@@ -51,8 +51,12 @@ class MemoryJournal:
         return (position, stored[position:]) if position else None
 
     def entry_at(self, position: int, offset_bytes: int, entry_hash: str) -> bytes:
-        """Return the entry at *position*."""
-        return self._entries[position]
+        """Return the entry at *position*, if it is the one that is meant."""
+        stored = tuple(self._entries)
+        begins_at = sum(map(len, stored[:position])) + position
+        if position < len(stored) and begins_at == offset_bytes and chain.hash_of(stored[position]) == entry_hash:
+            return stored[position]
+        raise JournalDamagedError(f"{self.where}: expected entry {position} with hash {entry_hash}, got another")
 
     def mentions(self, text: bytes) -> bool:
         """Say whether *text* stands anywhere."""

@@ -1,29 +1,15 @@
-"""What `eventlog.journal.Journal` promises, checked on every engine. A new engine is one line in `ENGINES`."""
+"""What `eventlog.journal.Journal` promises, checked on every engine of `conftest.py`: appending and reading."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from support import entries
 
 from eventlog import chain
-from eventlog.engines import open_journal
 from eventlog.errors import ConflictError, RefusedError
 from eventlog.journal import APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, ENTRY_BYTES_MAX, Journal, Tail
-
-ENGINES: dict[str, Callable[[Path], Journal]] = {
-    "memory": lambda path: open_journal("memory:"),
-    "file": lambda path: open_journal(f"file:{path}/m", lock_timeout_seconds=10.0),
-}
-
-
-@pytest.fixture(params=ENGINES.values(), ids=ENGINES.keys())
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
-    factory: Callable[[Path], Journal] = request.param
-    return factory(tmp_path)
 
 
 def _sized(size_bytes: int, prev: str = chain.GENESIS) -> bytes:
