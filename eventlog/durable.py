@@ -4,8 +4,7 @@ The file-system calls that make bytes survive power loss; no other module syncs,
 The order is the whole point, so each helper shows the system calls it makes. All of them are called through the `os`
 module (`os.fsync(…)`, never `from os import fsync`), so that tests can watch and fail each one.
 
-Nothing here follows a symbolic link at the last component of a path, waits on a FIFO, or creates a file that others
-may write.
+Nothing here follows a link at the last component of a path, waits on a FIFO, or creates a file that others may write.
 """
 
 from __future__ import annotations
@@ -58,9 +57,7 @@ def refusing(where: str) -> Iterator[None]:
 
 def open_regular(path: str, flags: int) -> int:
     """
-    Open a regular file and return its descriptor.
-
-    Trace: `openat(path, flags|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK, 0644)`, `fstat`.
+    Open a regular file and return its descriptor. Trace: `openat(flags|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK)`, `fstat`.
 
     Raises RefusedError for a symbolic link, FIFO, device, socket or directory, and OSError as `os.open`.
     """
@@ -80,24 +77,27 @@ def open_regular(path: str, flags: int) -> int:
     return descriptor
 
 
-def read_file(path: str, *, bytes_max: int) -> bytes:
+def read_parts(path: str, *, bytes_max: int) -> Iterator[bytes]:
     """
-    Return the bytes of a regular file.
+    Yield the bytes of a regular file, a mebibyte at a time.
 
     Raises RefusedError where it is not one, or has more than *bytes_max* bytes, and OSError as `os.open` and `os.read`.
     """
     descriptor = open_regular(path, os.O_RDONLY)
     try:
-        parts: list[bytes] = []
         total = 0
         while chunk := os.read(descriptor, 1 << 20):
-            parts.append(chunk)
             total += len(chunk)
             if total > bytes_max:
                 raise RefusedError(f"{path}: expected at most {bytes_max} bytes, got more")
-        return b"".join(parts)
+            yield chunk
     finally:
         os.close(descriptor)
+
+
+def read_file(path: str, *, bytes_max: int) -> bytes:
+    """Return the bytes of a regular file. Raises as `read_parts`."""
+    return b"".join(read_parts(path, bytes_max=bytes_max))
 
 
 def read_start(path: str, count: int) -> bytes:

@@ -32,9 +32,9 @@ def checked_timeout(seconds: float) -> float:
     return min(seconds, LOCK_TIMEOUT_SECONDS_MAX)
 
 
-def acquire(descriptor: int, where: str, *, timeout_seconds: float) -> None:
+def acquire(descriptor: int, where: str, *, timeout_seconds: float) -> bool:
     """
-    Take the exclusive lock on an open file or directory.
+    Take the exclusive lock on an open file or directory; say whether somebody else had it first.
 
     Args:
         descriptor: closing it releases the lock.
@@ -50,11 +50,14 @@ def acquire(descriptor: int, where: str, *, timeout_seconds: float) -> None:
     """
     deadline = time.monotonic() + timeout_seconds
     pause = _PAUSE_SECONDS_MIN
+    waited = False
     while not try_acquire(descriptor, where):
+        waited = True
         if time.monotonic() >= deadline:
             raise timed_out(where, holder_of(descriptor) or "another process", timeout_seconds)
         time.sleep(pause * _spread())
         pause = min(pause * 1.5, _PAUSE_SECONDS_MAX)
+    return waited
 
 
 def _spread() -> float:
@@ -63,9 +66,9 @@ def _spread() -> float:
 
 
 @contextmanager
-def locked_directory(path: str, *, timeout_seconds: float) -> Iterator[None]:
+def locked_directory(path: str, *, timeout_seconds: float) -> Iterator[bool]:
     """
-    Hold the lock of a directory, which guards the files that are replaced in it.
+    Hold the lock of a directory, which guards the files that are replaced in it; gives whether we had to wait for it.
 
     Raises:
         LockTimeoutError, RefusedError: as `acquire`.
@@ -74,8 +77,7 @@ def locked_directory(path: str, *, timeout_seconds: float) -> Iterator[None]:
     """
     descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        acquire(descriptor, path, timeout_seconds=timeout_seconds)
-        yield
+        yield acquire(descriptor, path, timeout_seconds=timeout_seconds)
     finally:
         release(descriptor)
 

@@ -17,7 +17,8 @@ long the history is. `applied_size` says how far the file has got, and what the 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from itertools import islice
 
 import msgspec
@@ -74,49 +75,50 @@ class RegistryJson:
 
     def stored(self) -> Stored:
         """Read the file; it has no anchor where it is missing or cannot be understood."""
-        data = self._read()
-        return Stored(self._anchor(data), lambda catalog: data == render(catalog))
+        start, digest = b"", sha256()
+        with durable.refusing(self.where):
+            try:
+                for part in durable.read_parts(self.where, bytes_max=BYTES_MAX):
+                    start += part[: max(0, START_BYTES_MAX - len(start))]
+                    digest.update(part)
+            except FileNotFoundError:
+                return Stored(None, lambda catalog: False)
+        return Stored(self._anchor_in(start), lambda catalog: digest.digest() == _digest_of(parts(catalog)))
 
     def anchor(self) -> Anchor | None:
         """Return how far the file has got, from its start alone."""
         with durable.refusing(self.where):
             try:
-                start, separator, _ = durable.read_start(self.where, START_BYTES_MAX).partition(_MODELS)
+                return self._anchor_in(durable.read_start(self.where, START_BYTES_MAX))
             except FileNotFoundError:
                 return None
-        return self._anchor(start + b"}" if separator else self._read())
 
     def may_lag(self, applied: Anchor, catalog: Catalog) -> bool:
         """Say so of a long file that lacks but a small part; see the top of the module."""
         missing = catalog.size - applied.size
         return applied.size >= FRESH_ENTRIES_MAX and missing * LAG_DIVISOR < catalog.size
 
-    def _anchor(self, data: bytes | None) -> Anchor | None:
-        if data is None:
-            return None
+    def _anchor_in(self, start: bytes) -> Anchor | None:
+        """Return what the start of the file says; the rest is only asked for where it is not as we write it."""
+        start, separator, _ = start.partition(_MODELS)
         try:
+            data = start + b"}" if separator else durable.read_file(self.where, bytes_max=BYTES_MAX)
             journal = msgspec.json.decode(data, type=_Start).journal
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             log.warning("%s: not understood and not used (%s): run rebuild", self.where, error)
             return None
         return Anchor(journal.id, journal.applied_size, journal.hash)
 
-    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
+    def write(self, catalog: Catalog, *, rebuild: bool, newest: Callable[[], Catalog] | None = None) -> None:
         """Bring the file up to *catalog*, never back behind what it holds."""
-        with locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds):
+        with locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds) as waited:
+            catalog = newest() if waited and newest else catalog
             applied = self.anchor()
             near = applied is not None and self.may_lag(applied, catalog) and not catalog.gave_up(applied)
             if is_due(applied, catalog, rebuild=rebuild) and (rebuild or not near):
                 durable.replace_file(self.where, parts(catalog, self._rows.of(catalog)))
             else:
                 durable.sync_directory(self._directory)  # whoever wrote it may have died before it did
-
-    def _read(self) -> bytes | None:
-        with durable.refusing(self.where):
-            try:
-                return durable.read_file(self.where, bytes_max=BYTES_MAX)
-            except FileNotFoundError:
-                return None
 
 
 class Rows:
@@ -168,6 +170,13 @@ def parts(catalog: Catalog, rows: list[bytes] | None = None) -> Iterator[bytes]:
         yield part
         part = b",\n" + more
     yield part + b"\n]}\n"
+
+
+def _digest_of(data: Iterator[bytes]) -> bytes:
+    digest = sha256()
+    for part in data:
+        digest.update(part)
+    return digest.digest()
 
 
 def _row(event: Event) -> bytes:

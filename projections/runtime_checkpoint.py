@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
@@ -51,17 +52,17 @@ class RuntimeCheckpointProjection:
             value = self._manager.active_model()
         return Stored(_anchor(value), lambda catalog: _is(value, render(catalog)))
 
-    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
+    def write(self, catalog: Catalog, *, rebuild: bool, newest: Callable[[], Catalog] | None = None) -> None:
         """
         Bring the active model up to *catalog*, never back behind what is there.
 
         Raises:
             RefusedError: the file follows another journal, and no event says that this one took it over.
         """
-        value = render(catalog)
-        if value is None:
+        if catalog.active_id() is None:
             return
-        with self._manager.locked():
+        with self._manager.locked() as waited:
+            catalog = newest() if waited and newest else catalog
             anchor = self.stored().anchor
             if anchor is not None and anchor.journal_id != catalog.journal_id:
                 if not catalog.covers(anchor):
@@ -72,7 +73,7 @@ class RuntimeCheckpointProjection:
             elif not is_due(anchor, catalog, rebuild=rebuild):
                 durable.sync_directory(os.path.dirname(self.where))  # whoever wrote it may have died before it did
                 return
-            self._manager.put_active_model(value)
+            self._manager.put_active_model(render(catalog) or b"null")
 
 
 def render(catalog: Catalog) -> bytes | None:

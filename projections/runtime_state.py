@@ -190,11 +190,15 @@ class RuntimeStateManager:
                 durable.remove_file(self._file)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other writers of this runtime checkpoint out. Raises LockTimeoutError, OSError."""
+    def locked(self) -> Iterator[bool]:
+        """
+        Keep other writers of this runtime checkpoint out; gives whether we had to wait for one.
+
+        Raises LockTimeoutError, OSError.
+        """
         durable.create_directory(self._directory)
-        with locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds):
-            yield
+        with locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds) as waited:
+            yield waited
 
     def _bytes(self) -> bytes | None:
         try:

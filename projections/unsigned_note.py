@@ -7,6 +7,7 @@ See `projections.tree_head_note`.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from eventlog.catalog import Catalog
@@ -41,7 +42,7 @@ class UnsignedNote:
         """Never: what nobody signed is not confirmed."""
         return False
 
-    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
+    def write(self, catalog: Catalog, *, rebuild: bool, newest: Callable[[], Catalog] | None = None) -> None:
         """Do nothing: it takes a key."""
 
     def _note(self) -> TreeHeadNote:
