@@ -220,10 +220,14 @@ class EventIds:
     def extend(self, event_ids: Sequence[str], start: int) -> bool:
         """Go on by a run of ids whose events stand from *start* on; say whether all were new, else nothing changed."""
         hashes = list(map(hash, event_ids))
-        if len(set(hashes)) != len(hashes) or not self._by_hash.keys().isdisjoint(hashes):
-            return False
-        self._by_hash.update(zip(hashes, range(start, start + len(hashes)), strict=True))
-        return True
+        wanted = list(range(start, start + len(hashes)))
+        found = list(map(self._by_hash.setdefault, hashes, wanted))
+        if found == wanted:
+            return True
+        for key, position, new in zip(hashes, found, wanted, strict=True):
+            if position == new:
+                del self._by_hash[key]
+        return False
 
 
 def _event(found: StoredPublication | Event) -> Event:
