@@ -177,6 +177,13 @@ CHANGING = (
 """What every verb takes that appends an event about a model."""
 
 
+def position(name: str, help: str, dest: str | None = None) -> Option:
+    """Return an option whose value is the position of an event."""
+    from eventlog.moments import POSITION_MAX  # noqa: PLC0415 - few verbs have one
+
+    return Option(name, dest, number=int, least=0, greatest=POSITION_MAX, metavar="POSITION", help=help)
+
+
 def open_for_change(registry_dir: str, state_dir: str | None, lock_timeout: float, **settings: Any) -> ModelRegistry:
     """Return the registry with its runtime attached; from the point of no return on, interrupts are held."""
     from projections import open_registry  # noqa: PLC0415 - takes long, and what is wrong with the words is told before

@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from eventlog.moments import POSITION_MAX
 from eventlog.queries import FOLLOW_PAUSE_SECONDS
 from scripts import filters, options, output, rows
 from scripts.criteria import FILTERING, criteria
@@ -17,14 +16,10 @@ STATUS_INTERRUPTED = 130
 
 
 @verb(
-    Option(
+    options.position(
         "--from",
-        "start",
-        number=int,
-        least=0,
-        greatest=POSITION_MAX,
-        metavar="POSITION",
-        help="Begin with this position: the one behind the last that was dealt with.  [default: the next event]",
+        "Begin with this position: the one behind the last that was dealt with.  [default: the next event]",
+        dest="start",
     ),
     *FILTERING,
     Option("--limit", number=int, least=1, metavar="N", help="End after N events."),

@@ -4,31 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventlog.moments import POSITION_MAX
 from scripts import filters, options, rows
 from scripts.criteria import FILTERING, criteria
-from scripts.declared import Option, verb
+from scripts.declared import verb
 
 
 @verb(
-    Option(
-        "--from",
-        "start",
-        number=int,
-        least=0,
-        greatest=POSITION_MAX,
-        metavar="POSITION",
-        help="Only from this position on.",
-    ),
-    Option(
-        "--to",
-        "last",
-        number=int,
-        least=0,
-        greatest=POSITION_MAX,
-        metavar="POSITION",
-        help="Only up to and with this position.",
-    ),
+    options.position("--from", "Only from this position on.", dest="start"),
+    options.position("--to", "Only up to and with this position.", dest="last"),
     *FILTERING,
     *filters.LIMITED,
     filters.AS_OF,

@@ -5,20 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from eventlog.events import HistoryReviewed
-from eventlog.moments import POSITION_MAX
 from scripts import options, output
-from scripts.declared import Option, verb
+from scripts.declared import verb
 
 
 @verb(
-    Option(
-        "--position",
-        number=int,
-        least=0,
-        greatest=POSITION_MAX,
-        metavar="POSITION",
-        help="The last entry that was examined.  [default: the newest]",
-    ),
+    options.position("--position", "The last entry that was examined.  [default: the newest]"),
     options.SIGNING,
     options.REPEATABLE,
     *options.EXPLAINED,

@@ -131,4 +131,4 @@ def versions():
 
 
 if __name__ == "__main__":
-    serve(pairs=pairs, decode=decode, hashing=hashing, versions=versions)
+    serve(pairs, decode, hashing, versions)

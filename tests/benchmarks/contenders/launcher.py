@@ -37,4 +37,4 @@ def own_peak():
 
 
 if __name__ == "__main__":
-    serve(run=run, own_peak=own_peak)
+    serve(run, own_peak)

@@ -10,7 +10,7 @@ import uuid
 from datetime import UTC, datetime
 
 import our_data
-from serving import each, isolated, memory_kib, serve, storm, timed
+from serving import each, isolated, listed, memory_kib, serve, storm, timed
 
 from eventlog import artifacts, chain, codec, tree
 from eventlog.engines import open_journal
@@ -116,8 +116,7 @@ def append_event(directory, count):
 def list_warm(directory, count):
     """List all models of a registry that stays open."""
     registry = _kept("registry", directory, lambda: our_data.opened(directory))
-    models = len(registry.list_models())
-    return {"seconds": each(count, lambda _: registry.list_models()), "models": models}
+    return listed(count, lambda _: registry.list_models())
 
 
 def list_verified(directory, count):
@@ -207,19 +206,19 @@ def _counted(directory, answer):
 
 if __name__ == "__main__":
     serve(
-        build=our_data.build,
-        derive=our_data.derive,
-        versions=our_data.versions,
-        append=append,
-        publish=publish,
-        publish_on_fresh_copy=publish_on_fresh_copy,
-        append_event=append_event,
-        list_warm=list_warm,
-        list_verified=list_verified,
-        replay=replay,
-        root=root,
-        as_of=as_of,
-        hash_artifact=hash_artifact,
-        storm_of_threads=storm_of_threads,
-        storm_of_processes=storm_of_processes,
+        our_data.build,
+        our_data.derive,
+        our_data.versions,
+        append,
+        publish,
+        publish_on_fresh_copy,
+        append_event,
+        list_warm,
+        list_verified,
+        replay,
+        root,
+        as_of,
+        hash_artifact,
+        storm_of_threads,
+        storm_of_processes,
     )

@@ -8,7 +8,7 @@ import sys
 os.environ.update(BENTOML_HOME=sys.argv[1], BENTOML_DO_NOT_TRACK="True", DO_NOT_TRACK="1")
 
 import bentoml
-from serving import each, serve, storm
+from serving import command, each, installed, listed, serve, storm
 
 DATA = b"w" * 1_024
 
@@ -30,14 +30,12 @@ def register(count):
 
 def list_all(count):
     """List all in process."""
-    models = len(bentoml.models.list("detector"))
-    return {"seconds": each(count, lambda _: bentoml.models.list("detector")), "models": models}
+    return listed(count, lambda _: bentoml.models.list("detector"))
 
 
 def cold():
     """Return the command of a cold list, and its environment."""
-    command = os.path.join(os.path.dirname(sys.executable), "bentoml")
-    return {"argv": [command, "models", "list", "-o", "json"], "environment": dict(os.environ)}
+    return command(installed("bentoml"), "models", "list", "-o", "json")
 
 
 def storm_of_processes(processes, count, seconds_max):
@@ -46,11 +44,4 @@ def storm_of_processes(processes, count, seconds_max):
 
 
 if __name__ == "__main__":
-    serve(
-        prepare=prepare,
-        register=register,
-        list_all=list_all,
-        cold=cold,
-        storm_of_processes=storm_of_processes,
-        versions=lambda: {"bentoml": bentoml.__version__},
-    )
+    serve(prepare, register, list_all, cold, storm_of_processes, versions=lambda: {"bentoml": bentoml.__version__})

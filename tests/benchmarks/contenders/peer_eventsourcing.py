@@ -15,7 +15,7 @@ from uuid import NAMESPACE_URL, uuid5
 from eventsourcing.application import AggregateNotFoundError, Application
 from eventsourcing.domain import Aggregate, event
 from eventsourcing.persistence import IntegrityError
-from serving import each, serve, storm
+from serving import command, each, listed, serve, storm
 
 HERE = sys.argv[1]
 ENVIRONMENT = {
@@ -106,13 +106,12 @@ def register(count):
 
 def list_all(count):
     """List all in process."""
-    models = len(application().models())
-    return {"seconds": each(count, lambda _: application().models()), "models": models}
+    return listed(count, lambda _: application().models())
 
 
 def cold():
     """Return the command of a cold list, and its environment: the library has no command line, this file is one."""
-    return {"argv": [sys.executable, os.path.abspath(__file__), HERE, "list"], "environment": dict(os.environ)}
+    return command(sys.executable, os.path.abspath(__file__), HERE, "list")
 
 
 def storm_of_processes(processes, count, seconds_max):
@@ -130,10 +129,10 @@ if __name__ == "__main__":
         print(len(application().models()))
     else:
         serve(
-            prepare=prepare,
-            register=register,
-            list_all=list_all,
-            cold=cold,
-            storm_of_processes=storm_of_processes,
+            prepare,
+            register,
+            list_all,
+            cold,
+            storm_of_processes,
             versions=lambda: {"eventsourcing": version("eventsourcing")},
         )

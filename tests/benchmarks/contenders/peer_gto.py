@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import version
 
 import gto.api
-from serving import each, serve, storm
+from serving import command, each, installed, listed, serve, storm
 
 HERE = sys.argv[1]
 WHO = "bench <bench@example.org> 1767323045 +0000"
@@ -55,14 +55,12 @@ def register(count):
 
 def list_all(count):
     """List all in process."""
-    models = len(gto.api.show(HERE, "detector"))
-    return {"seconds": each(count, lambda _: gto.api.show(HERE, "detector")), "models": models}
+    return listed(count, lambda _: gto.api.show(HERE, "detector"))
 
 
 def cold():
     """Return the command of a cold list, and its environment."""
-    command = os.path.join(os.path.dirname(sys.executable), "gto")
-    return {"argv": [command, "show", "--repo", HERE, "detector"], "environment": dict(os.environ)}
+    return command(installed("gto"), "show", "--repo", HERE, "detector")
 
 
 def storm_of_processes(processes, count, seconds_max):
@@ -77,11 +75,4 @@ def storm_of_processes(processes, count, seconds_max):
 
 
 if __name__ == "__main__":
-    serve(
-        prepare=prepare,
-        register=register,
-        list_all=list_all,
-        cold=cold,
-        storm_of_processes=storm_of_processes,
-        versions=lambda: {"gto": version("gto")},
-    )
+    serve(prepare, register, list_all, cold, storm_of_processes, versions=lambda: {"gto": version("gto")})

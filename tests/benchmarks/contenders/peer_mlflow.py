@@ -13,7 +13,7 @@ os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true", MLFLOW_L
 
 from mlflow import MlflowClient, __version__
 from mlflow.exceptions import MlflowException
-from serving import each, serve, storm
+from serving import command, each, listed, serve, storm
 
 HERE = sys.argv[1]
 URI = f"sqlite:///{HERE}/mlflow.db"
@@ -50,15 +50,14 @@ def register(count):
 
 def list_all(count):
     """List all in process."""
-    models = len(client().search_model_versions("name='detector'", max_results=100_000))
     search = client().search_model_versions
-    return {"seconds": each(count, lambda _: search("name='detector'", max_results=100_000)), "models": models}
+    return listed(count, lambda _: search("name='detector'", max_results=100_000))
 
 
 def cold():
     """Return the command of a cold list, and its environment."""
     line = f"from mlflow import MlflowClient; client = MlflowClient({URI!r}, {URI!r}); print(len({LIST}))"
-    return {"argv": [sys.executable, "-c", line], "environment": dict(os.environ)}
+    return command(sys.executable, "-c", line)
 
 
 def storm_of_processes(processes, count, seconds_max):
@@ -76,11 +75,4 @@ def storm_of_processes(processes, count, seconds_max):
 
 
 if __name__ == "__main__":
-    serve(
-        prepare=prepare,
-        register=register,
-        list_all=list_all,
-        cold=cold,
-        storm_of_processes=storm_of_processes,
-        versions=lambda: {"mlflow": __version__},
-    )
+    serve(prepare, register, list_all, cold, storm_of_processes, versions=lambda: {"mlflow": __version__})

@@ -14,4 +14,4 @@ def hash_file(path):
 
 
 if __name__ == "__main__":
-    serve(hash_file=hash_file, versions=lambda: {"model-signing": version("model-signing")})
+    serve(hash_file, versions=lambda: {"model-signing": version("model-signing")})

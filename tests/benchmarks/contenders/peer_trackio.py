@@ -13,7 +13,7 @@ from itertools import count as numbers
 os.environ.update(TRACKIO_DIR=sys.argv[1], HF_HUB_OFFLINE="1", DO_NOT_TRACK="1", TRACKIO_SHOW_DASHBOARD="0")
 
 import trackio
-from serving import each, serve, storm
+from serving import command, each, installed, serve, storm
 from trackio.registry_storage import RegistryStorage
 
 COLLECTION = {"registry": "models", "collection": "detector", "type": "model"}
@@ -51,11 +51,7 @@ def list_all(count):
 
 def cold():
     """Return the command of a cold list, and its environment."""
-    command = os.path.join(os.path.dirname(sys.executable), "trackio")
-    return {
-        "argv": [command, "registry", "show", "models/detector", "--json"],
-        "environment": dict(os.environ),
-    }
+    return command(installed("trackio"), "registry", "show", "models/detector", "--json")
 
 
 def storm_of_processes(processes, count, seconds_max):
@@ -71,11 +67,4 @@ def storm_of_processes(processes, count, seconds_max):
 
 
 if __name__ == "__main__":
-    serve(
-        prepare=prepare,
-        register=register,
-        list_all=list_all,
-        cold=cold,
-        storm_of_processes=storm_of_processes,
-        versions=lambda: {"trackio": trackio.__version__},
-    )
+    serve(prepare, register, list_all, cold, storm_of_processes, versions=lambda: {"trackio": trackio.__version__})

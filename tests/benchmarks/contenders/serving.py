@@ -18,8 +18,13 @@ import traceback
 STORM_START_SECONDS_MAX = 120
 
 
-def serve(**calls):
-    """Answer requests for *calls* until the pipe is closed. What a library prints goes to stderr, not into answers."""
+def serve(*functions, **calls):
+    """
+    Answer requests for *functions*, each by its own name, and for *calls* until the pipe is closed.
+
+    What a library prints goes to stderr, not into answers.
+    """
+    calls = {function.__name__: function for function in functions} | calls
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:
@@ -45,6 +50,22 @@ def each(count, function):
     for number in range(count):
         function(number)
     return (time.perf_counter() - start) / count
+
+
+def listed(count, ask):
+    """Ask for all models *count* times; return the seconds that one question took, and how many models there are."""
+    models = len(ask(0))
+    return {"seconds": each(count, ask), "models": models}
+
+
+def command(*argv):
+    """Return a command as the answer to `cold`, with the environment of this process."""
+    return {"argv": list(argv), "environment": dict(os.environ)}
+
+
+def installed(name):
+    """Return the path of a command that a package has put beside this Python."""
+    return os.path.join(os.path.dirname(sys.executable), name)
 
 
 def memory_kib(name):
