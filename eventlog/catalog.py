@@ -25,6 +25,7 @@ from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked, Standing
 from eventlog.lookup import EventIds, History, Publications
 from eventlog.model import ModelMetadata, published_by
+from eventlog.model_rows import RowsHash
 from eventlog.runs import StoredActivation, StoredPublication
 from eventlog.snapshot import Activation, Place, SnapshotTaken
 
@@ -66,6 +67,8 @@ class Catalog:
 
         keys: when each key could sign tree heads, by public key, in the order in which they were added.
 
+        rows: the hash of the models' rows.
+
         offset_bytes, snapshot: of all entries with their newlines; where the newest snapshot stands, or None.
 
     Args:
@@ -88,6 +91,7 @@ class Catalog:
         self.latest_time: datetime | None = None
         self.backward: tuple[int, int, int] | None = None
         self.keys: dict[str, Standing] = {}
+        self.rows = RowsHash()
         self.offset_bytes = 0
         self.snapshot: Place | None = None
 
@@ -161,6 +165,7 @@ class Catalog:
         ):
             return False
         self.published.extend(new, published)
+        self.rows.extend(published)
         last = events[-1].event()
         self.active[ACTIVE] = activation_of(last, events[-1].data)
         return True
@@ -198,6 +203,7 @@ class Catalog:
         return SnapshotTaken(
             offset_bytes=self.offset_bytes,
             models=len(self.published),
+            rows_hash=self.rows.hexdigest(),
             newest=sorted(self.published.newest),
             active=self.active,
             latest_time=self.latest_time,
@@ -222,6 +228,7 @@ class Catalog:
         self.journal_id, self.size, self.hash, self.offset_bytes = journal_id, position, prev, data.offset_bytes
         self.published.begin(position, data.models, data.newest, in_order=not data.disordered)
         self.positions.begin(position)
+        self.rows = RowsHash(known=data.rows_hash)
         self.active = dict(data.active)
         self.latest_time, self.backward = data.latest_time, data.backward
         self.keys = {standing.data.key: standing for standing in data.keys}
@@ -260,6 +267,7 @@ class Catalog:
             raise self._impossible(event, "a new model id", f"{model_id} again")
         self._activate(event, model_id, data)
         self.published.add(event)
+        self.rows.extend([event])
         self._take_over(event, data.took_over)
 
     def _model_rolled_back(self, event: Event, data: ModelRolledBack) -> None:
@@ -286,6 +294,7 @@ class Catalog:
         if data != self.taken():
             raise self._impossible(event, "the state that the entries before it give", "another one")
         self.snapshot = Place(event.position, self.offset_bytes, chain.hash_of(entry))
+        self.rows = RowsHash(data.rows_hash)
 
     def _take_over(self, event: Event, anchor: Anchor | None) -> None:
         if anchor is not None:

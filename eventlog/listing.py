@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from eventlog.catalog import Catalog
 from eventlog.events import Event, ModelPublished
+from eventlog.model import ModelMetadata, published_by
+from eventlog.model_rows import rows_of
 
 if TYPE_CHECKING:
     from eventlog.where import Condition
@@ -52,10 +54,30 @@ class Listing(Struct, frozen=True):
     reverse: bool = False
     limit: int | None = None
 
+    def is_all(self) -> bool:
+        """Say whether all models are wanted, in the order in which they were published, or the other way round."""
+        return self.where is None and not self.sort and self.limit is None
+
     def __post_init__(self) -> None:
         """Import what it takes to find a value, for those few that need it, before a registry is open."""
         if self.where is not None or self.sort:
             import eventlog.attributes  # noqa: F401, PLC0415
+
+
+def models(catalog: Catalog, listing: Listing) -> list[ModelMetadata]:
+    """Return the models that are wanted, in the order that is wanted."""
+    if not listing.is_all():
+        return list(map(published_by, publications(catalog, listing)))
+    found = catalog.published.models()
+    return found if listing.reverse else found[::-1]
+
+
+def rows(catalog: Catalog, listing: Listing) -> list[bytes]:
+    """Return the rows of the models that are wanted, in the order that is wanted; see `eventlog.model_rows`."""
+    if not listing.is_all():
+        return rows_of(list(publications(catalog, listing)))
+    found = list(chain.from_iterable(catalog.published.rows()))
+    return found if listing.reverse else found[::-1]
 
 
 def publications(catalog: Catalog, listing: Listing) -> Iterator[Event]:

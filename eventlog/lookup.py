@@ -13,6 +13,8 @@ from itertools import chain, islice
 from typing import Protocol
 
 from eventlog.events import MODEL_ID, Event
+from eventlog.model import ModelMetadata, published_by
+from eventlog.model_rows import models_in, models_of, rows_of
 from eventlog.runs import StoredPublication
 
 RECENT_MAX = 1_024
@@ -31,6 +33,10 @@ class History(Protocol):
 
     def publications(self, start: int, stop: int) -> Iterable[Event]:
         """Yield those of the events `[start, stop)` that published a model."""
+        ...
+
+    def rows(self, stop: int) -> Iterable[Sequence[bytes]]:
+        """Yield the rows of the models that the first *stop* events published, some at a time."""
         ...
 
     def publication(self, model_id: str, stop: int) -> Event | None:
@@ -100,6 +106,24 @@ class Publications(Mapping[str, Event]):
             blocks = (reversed(list(self._published(start, start + _BLOCK))) for start in starts)
             return chain(map(_event, reversed(recent)), chain.from_iterable(blocks))
         return chain(self._published(0, self._older_stop), map(_event, recent))
+
+    def rows(self) -> Iterator[Sequence[bytes]]:
+        """Yield the rows of the models in their order, some at a time; memory stays bounded."""
+        recent = list(self._recent.values())
+        if self._history is not None and self._older_stop:
+            yield from self._history.rows(self._older_stop)
+        yield rows_of(recent)
+
+    def models(self) -> list[ModelMetadata]:
+        """Return the models in their order."""
+        found: list[ModelMetadata] = []
+        if self._history is not None and self._older_stop:
+            for rows in self._history.rows(self._older_stop):
+                some = models_in(rows)
+                if some is None:
+                    return list(map(published_by, self.events()))
+                found += some
+        return found + models_of(list(self._recent.values()))
 
     def since(self, count: int) -> list[Event] | None:
         """Return all publications but the first *count*, in their order; None where not all of them are kept."""

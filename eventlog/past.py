@@ -7,12 +7,13 @@ what is read there still leads, entry by entry, to something that is proven.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import msgspec
 
-from eventlog import chain, codec, runs
+from eventlog import chain, codec, model_rows, runs
 from eventlog.catalog import Catalog
 from eventlog.errors import JournalDamagedError
 from eventlog.events import Event, ModelPublished
@@ -22,6 +23,7 @@ from eventlog.snapshot import Place, SnapshotTaken
 SNAPSHOT_MARK = b'","type":"journal.snapshot_taken.v1","time":"'
 """Stands in each entry that is a snapshot, and hardly in another."""
 
+_ROWS = 4_096
 _SLACK = timedelta(seconds=2)
 """By how much a model id may be ahead of its event's time: where a clock stands still, ids move on by microseconds."""
 
@@ -34,10 +36,15 @@ class Past:
         journal: to read.
 
         folded: returns the state of the fold; nothing beyond it is read.
+
+        claimed_rows: yields what somebody says are the rows of all models; believed as far as a snapshot proves it.
     """
 
-    def __init__(self, journal: Journal, folded: Callable[[], Catalog]) -> None:
+    def __init__(
+        self, journal: Journal, folded: Callable[[], Catalog], claimed_rows: Callable[[], Iterable[bytes]] = tuple
+    ) -> None:
         self._journal = journal
+        self._claimed_rows = claimed_rows
         self._folded = folded
         self._snapshots: dict[int, tuple[str, SnapshotTaken]] = {}
 
@@ -65,6 +72,21 @@ class Past:
         for entries in self.runs(start, stop):
             yield from runs.decode_publications(entries, position, self._folded().journal_id, self._journal.where)
             position += len(entries)
+
+    def rows(self, stop: int) -> Iterator[Sequence[bytes]]:
+        """Yield the rows of the models that the first *stop* events published, some at a time. Raises as `events`."""
+        snapshots = [(position, data) for position, data in self._back(stop + 1)][::-1]
+        counts = [data.models for _, data in snapshots]
+        sizes = [count - before for before, count in zip([0, *counts], counts, strict=False)]
+        start, prev = 0, chain.GENESIS
+        for (position, data), rows in zip(snapshots, model_rows.blocks(self._claimed_rows(), sizes), strict=True):
+            if model_rows.hash_behind(prev, rows) != data.rows_hash:
+                break
+            yield rows
+            start, prev = position, data.rows_hash
+        events = self.publications(start, stop)
+        while some := list(islice(events, _ROWS)):
+            yield model_rows.rows_of(some)
 
     def publication(self, model_id: str, stop: int) -> Event | None:
         """Return the publication of a model among the first *stop* events, or None. Raises as `events`."""

@@ -13,7 +13,7 @@ from eventlog.events import ModelPublished, check_model_id
 from eventlog.history import Criteria, selected
 from eventlog.listing import Listing
 from eventlog.log import log
-from eventlog.model import ModelMetadata, published_by
+from eventlog.model import ModelMetadata
 from eventlog.reader import AsOf, RegistryReader
 from eventlog.replay import Replay
 from eventlog.timeline import Blame, Difference, state_of, stretches
@@ -55,7 +55,7 @@ class RegistryQueries(RegistryReader):
             catalog = self.catalog(as_of)
             condition = None if where is None else parse(where, ("created_at",))
             wanted = Listing(condition, tuple(sort), limit=limit)
-            return list(map(published_by, listing.publications(catalog, wanted)))
+            return listing.models(catalog, wanted)
 
     def history(
         self,

@@ -29,13 +29,23 @@ class Replay:
 
         whole: begin at zero, whatever snapshots there are.
 
+        claimed_rows: as `eventlog.past.Past` takes it.
+
     Attributes:
         past: finds again what was folded.
     """
 
-    def __init__(self, journal: Journal, *, tell: Callable[[str], object] = log.warning, whole: bool = False) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        tell: Callable[[str], object] = log.warning,
+        whole: bool = False,
+        claimed_rows: Callable[[], Iterable[bytes]] = tuple,
+    ) -> None:
         self.journal = journal
-        self.past = Past(journal, lambda: self.catalog)
+        self.past = Past(journal, lambda: self.catalog, claimed_rows)
+        self._claimed_rows = claimed_rows
         self._whole = whole
         self._tell = tell
         self.catalog = self._nothing_yet()
@@ -143,7 +153,7 @@ class Replay:
 
     def forget(self) -> None:
         """Throw the fold away: it says something that did not happen. The next `catch_up` begins anew."""
-        self.past = Past(self.journal, lambda: self.catalog)
+        self.past = Past(self.journal, lambda: self.catalog, self._claimed_rows)
         self.catalog = self._nothing_yet()
 
     def _nothing_yet(self) -> Catalog:

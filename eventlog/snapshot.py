@@ -49,6 +49,8 @@ class SnapshotTaken(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
         models: how many were published.
 
+        rows_hash: of their rows, and of `rows_hash` of the snapshot before; see `eventlog.model_rows`.
+
         newest: the model ids of the newest second in which models were published.
 
         disordered: model ids do not stand in the order of their seconds, because some clock went backwards.
@@ -70,6 +72,7 @@ class SnapshotTaken(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     offset_bytes: int
     models: int
+    rows_hash: str
     newest: list[str]
     active: dict[str, Activation]
     latest_time: Annotated[datetime, Meta(tz=True)]

@@ -123,7 +123,7 @@ def examine_registry(
     manager = manager_of(state_dir)
     return _doctor.examine(
         os.fspath(registry_dir),
-        None if manager is None else str(manager.path),
+        None if manager is None else manager.where,
         verify_registry(registry_dir, state_dir),
         packages=packages,
         settings=settings,

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import sha256
-from itertools import islice
 
 import msgspec
 from msgspec import Struct
@@ -27,10 +27,9 @@ from msgspec import Struct
 from eventlog import durable, locking
 from eventlog.catalog import Catalog
 from eventlog.errors import RefusedError
-from eventlog.events import Event
 from eventlog.journal import Anchor
 from eventlog.log import log
-from eventlog.model import shown
+from eventlog.model_rows import ROW_END, rows_of
 from projections.projector import Stored, is_due
 
 NAME = "registry.json"
@@ -38,7 +37,7 @@ START_BYTES_MAX = 4_096
 FRESH_ENTRIES_MAX = 1_024
 LAG_DIVISOR = 16
 _MODELS = b',"models":[\n'
-_PART_ROWS = 4_096
+_END = b"\n]}\n"
 BYTES_MAX = 1 << 30
 
 
@@ -93,6 +92,16 @@ class RegistryJson:
             except FileNotFoundError:
                 return None
 
+    def claimed_rows(self) -> Iterator[bytes]:
+        """Yield the rows that the file has, whatever they are worth; none where it cannot be read."""
+        with suppress(OSError, RefusedError):
+            parts = durable.read_parts(self.where, bytes_max=BYTES_MAX)
+            _, separator, left = next(parts, b"").partition(_MODELS)
+            for part in parts if separator else ():
+                *rows, left = (left + part).split(ROW_END)
+                yield from rows
+            yield from left.removesuffix(_END).split(ROW_END)
+
     def may_lag(self, applied: Anchor, catalog: Catalog) -> bool:
         """Say so of a long file that lacks but a small part; see the top of the module."""
         missing = catalog.size - applied.size
@@ -138,7 +147,7 @@ class Rows:
         if new is None:
             known, new = 0, list(catalog.published.events())
         self._journal_id = catalog.journal_id
-        self._rows[known:] = map(_row, new)
+        self._rows[known:] = rows_of(new)
         return self._rows
 
 
@@ -164,12 +173,11 @@ def parts(catalog: Catalog, rows: list[bytes] | None = None) -> Iterator[bytes]:
             "active_model_id": catalog.active_id(),
         }
     )
-    left = map(_row, catalog.published.events()) if rows is None else iter(rows)
-    part = start[:-1] + _MODELS + b",\n".join(islice(left, _PART_ROWS))
-    while more := b",\n".join(islice(left, _PART_ROWS)):
-        yield part
-        part = b",\n" + more
-    yield part + b"\n]}\n"
+    part = start[:-1] + _MODELS
+    for some in filter(None, catalog.published.rows() if rows is None else [rows]):
+        yield part + ROW_END.join(some)
+        part = ROW_END
+    yield (b"" if part == ROW_END else part) + _END
 
 
 def _digest_of(data: Iterator[bytes]) -> bytes:
@@ -177,7 +185,3 @@ def _digest_of(data: Iterator[bytes]) -> bytes:
     for part in data:
         digest.update(part)
     return digest.digest()
-
-
-def _row(event: Event) -> bytes:
-    return msgspec.json.encode(shown(event))

@@ -36,7 +36,7 @@ class RuntimeCheckpointProjection:
 
     def __init__(self, manager: RuntimeStateManager) -> None:
         self._manager = manager
-        self.where = str(manager.path)
+        self.where = manager.where
 
     def anchor(self) -> Anchor | None:
         """Return how far the file has got."""

@@ -63,6 +63,9 @@ class RuntimeStateManager:
         lock_timeout_seconds: how long a writer waits for another one.
 
         now: the clock; aware UTC times.
+
+    Attributes:
+        where: the file, as text.
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class RuntimeStateManager:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._directory = durable.checked_path(root, "runtime directory")
-        self._file = os.path.join(self._directory, NAME)
+        self.where = os.path.join(self._directory, NAME)
         self._lock_timeout_seconds = locking.checked_timeout(lock_timeout_seconds)
         self._now = now
 
@@ -137,7 +140,7 @@ class RuntimeStateManager:
         try:
             return _decoded(data)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise RuntimeStateError(f"{self._file}: expected a runtime checkpoint, got {error}") from error
+            raise RuntimeStateError(f"{self.where}: expected a runtime checkpoint, got {error}") from error
 
     def require_checkpoint(self, *, target_mode: str, entrypoint: str) -> RuntimeCheckpoint:
         """
@@ -148,13 +151,13 @@ class RuntimeStateManager:
         """
         stored = self.load_checkpoint()
         if stored is None:
-            raise RuntimeStateError(f"{self._file}: expected a runtime checkpoint, got none: record one first")
+            raise RuntimeStateError(f"{self.where}: expected a runtime checkpoint, got none: record one first")
         for name, expected, got in (
             ("mode", target_mode, stored.mode),
             ("entrypoint", entrypoint, stored.entrypoint),
         ):
             if got != expected:
-                raise RuntimeStateError(f"{self._file}: {name}: expected {expected!r}, got {got!r}")
+                raise RuntimeStateError(f"{self.where}: {name}: expected {expected!r}, got {got!r}")
         return stored
 
     def set_active_model(self, active_model: Mapping[str, Any]) -> None:
@@ -174,7 +177,7 @@ class RuntimeStateManager:
         try:
             return self._keys()[1].get(ACTIVE_MODEL)
         except ValueError as error:
-            log.warning("%s: %s: the next write moves it aside", self._file, error)
+            log.warning("%s: %s: the next write moves it aside", self.where, error)
             return None
 
     def put_active_model(self, value: bytes) -> None:
@@ -187,7 +190,7 @@ class RuntimeStateManager:
         """Remove the file. Raises RuntimeStateError where it cannot be removed."""
         if os.path.isdir(self._directory):
             with self._failing(), self.locked():
-                durable.remove_file(self._file)
+                durable.remove_file(self.where)
 
     @contextmanager
     def locked(self) -> Iterator[bool]:
@@ -202,7 +205,7 @@ class RuntimeStateManager:
 
     def _bytes(self) -> bytes | None:
         try:
-            return durable.read_file(self._file, bytes_max=BYTES_MAX)
+            return durable.read_file(self.where, bytes_max=BYTES_MAX)
         except FileNotFoundError:
             return None
 
@@ -224,12 +227,12 @@ class RuntimeStateManager:
             return self._keys()
         except ValueError as error:
             for number in range(_ASIDE_MAX):
-                aside = f"{self._file}.broken-{self._now():%Y%m%dT%H%M%SZ}" + (f"-{number}" if number else "")
+                aside = f"{self.where}.broken-{self._now():%Y%m%dT%H%M%SZ}" + (f"-{number}" if number else "")
                 try:
-                    durable.move_aside(self._file, aside)
+                    durable.move_aside(self.where, aside)
                 except FileExistsError:
                     continue
-                log.warning("%s: %s: moved aside as %s", self._file, error, aside)
+                log.warning("%s: %s: moved aside as %s", self.where, error, aside)
                 return {}, {}
             raise
 
@@ -239,8 +242,8 @@ class RuntimeStateManager:
         data = shown if len(shown) <= BYTES_MAX else data
         if len(data) > BYTES_MAX:
             what = f"expected at most {BYTES_MAX} bytes, got {len(data)}: nothing was written"
-            raise RefusedError(f"{self._file}: {what}")
-        durable.replace_file(self._file, data)
+            raise RefusedError(f"{self.where}: {what}")
+        durable.replace_file(self.where, data)
         return data
 
     @contextmanager
@@ -248,7 +251,7 @@ class RuntimeStateManager:
         try:
             yield
         except (OSError, RefusedError) as error:
-            reason = str(error) if isinstance(error, RefusedError) else f"{self._file}: {reason_of(error)}"
+            reason = str(error) if isinstance(error, RefusedError) else f"{self.where}: {reason_of(error)}"
             raise RuntimeStateError(reason) from error
 
 

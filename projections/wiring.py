@@ -40,8 +40,10 @@ def wire(
 ) -> tuple[Replay, Projector]:
     """Return the fold of the journal in *root*, and what keeps the derived files up to date; nothing is read yet."""
     directory = durable.checked_path(root, "registry directory")
-    replay = Replay(open_journal(f"file:{directory}", lock_timeout_seconds=lock_timeout_seconds), **settings)
-    projections: list[Projection] = [RegistryJson(directory, lock_timeout_seconds=lock_timeout_seconds)]
+    registry_json = RegistryJson(directory, lock_timeout_seconds=lock_timeout_seconds)
+    journal = open_journal(f"file:{directory}", lock_timeout_seconds=lock_timeout_seconds)
+    replay = Replay(journal, claimed_rows=registry_json.claimed_rows, **settings)
+    projections: list[Projection] = [registry_json]
     if sign_key is None:
         projections.insert(0, UnsignedNote(directory, replay))  # whatever it imports, it imports before all is read
     else:

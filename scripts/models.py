@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,7 +12,7 @@ from eventlog.catalog import ACTIVE, Catalog
 from eventlog.errors import ProjectionLagError, reason_of
 from eventlog.events import Event, ModelPublished
 from eventlog.log import log
-from eventlog.model import ModelMetadata, path_shown
+from eventlog.model import ModelMetadata, shown
 from eventlog.snapshot import Activation
 from scripts import output, rows
 
@@ -23,24 +23,20 @@ ATTRIBUTES = ("model_id", "backend", "artifact_path", "sha256", "created_at", "d
 """The keys of `as_dict`."""
 
 
-class Row(ModelMetadata, frozen=True):
-    """The six attributes of a model as JSON has them, and whether it is active."""
-
-    active: bool
-
-
-def row_of(event: Event, active_id: str | None) -> Row:
-    """Return the row of the model that *event* published."""
-    data = event.data
-    assert isinstance(data, ModelPublished), "it publishes a model"
-    model_id, path = event.subject or "", path_shown(data)
-    return Row(model_id, data.backend, path, data.sha256, event.time, data.dataset_metadata, model_id == active_id)
+def marked(rows: Sequence[bytes], active_id: str | None) -> list[bytes]:
+    """Return *rows*, each of which also says whether its model is active."""
+    found = [b'%b,"active":false}' % row[:-1] for row in rows]
+    start = b'{"model_id":"%b"' % (active_id or "none").encode()
+    place = next((number for number, row in enumerate(rows) if row.startswith(start)), None)
+    if place is not None:
+        found[place] = b'%b,"active":true}' % rows[place][:-1]
+    return found
 
 
 def as_dict(event: Event, active_id: str | None) -> dict[str, Any]:
-    """Return the same as JSON values."""
-    values: dict[str, Any] = msgspec.to_builtins(row_of(event, active_id))
-    return values
+    """Return the six attributes of a model as JSON values, and whether it is active."""
+    values: dict[str, Any] = msgspec.to_builtins(shown(event))
+    return {**values, "active": event.subject == active_id}
 
 
 def metadata_text(metadata: dict[str, Any]) -> str:

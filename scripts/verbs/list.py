@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
 
 from eventlog import listing
 from eventlog.catalog import Catalog
 from eventlog.errors import ModelogError
-from eventlog.events import Event
 from eventlog.listing import Listing
 from eventlog.log import log
-from eventlog.model import ModelMetadata, shown
-from scripts import filters, models, options, output, rows
+from scripts import filters, models, options, output
 from scripts.declared import Option, UsageError, verb
+from scripts.rows import print_rows, print_spelled
 
 if TYPE_CHECKING:
     from eventlog.where import Condition
@@ -66,7 +67,7 @@ def command(
     else:
         catalog = registry.catalog(as_of)
     try:
-        _print(catalog, listing.publications(catalog, wanted), output_format, registry_dir)
+        _print(catalog, listing.rows(catalog, wanted), output_format, registry_dir)
         output.flush()
     except OSError:
         if problem is None:
@@ -76,24 +77,40 @@ def command(
         raise problem
 
 
-def _print(catalog: Catalog, events: Iterator[Event], output_format: str, registry_dir: str) -> None:
+def _print(catalog: Catalog, rows: list[bytes], output_format: str, registry_dir: str) -> None:
     active = catalog.active_id()
-    if output_format != "table":
-        row_of = models.as_dict if output_format == "csv" else models.row_of
-        rows.print_rows((row_of(event, active) for event in events), models.ATTRIBUTES, output_format)
-    elif found := list(map(shown, events)):
-        _print_table(found, active)
+    if output_format in ("json", "jsonl"):
+        print_spelled(models.marked(rows, active), output_format)
+    elif output_format == "csv":
+        found = map(msgspec.json.decode, models.marked(rows, active))
+        print_rows(found, models.ATTRIBUTES, output_format)
+    elif rows:
+        _print_table(_cells.decode(b"[%b]" % b",".join(rows)), active)
     else:
         log.info("no models in %s%s", registry_dir, " that are like that" if catalog.published else "")
 
 
-def _print_table(found: list[ModelMetadata], active: str | None) -> None:
+class _Cells(Struct, gc=False):
+    """A row, with its time as it is spelled."""
+
+    model_id: str
+    backend: str
+    artifact_path: str
+    sha256: str
+    created_at: str
+    dataset_metadata: dict[str, Any]
+
+
+_cells = msgspec.json.Decoder(list[_Cells])
+
+
+def _print_table(found: list[_Cells], active: str | None) -> None:
     """Print a line for each model; made column by column, which for ten thousand of them takes half the time."""
     marked = [model.model_id == active for model in found]
     columns = {
         "": ["*" if mark else "" for mark in marked],
         "MODEL ID": [model.model_id for model in found],
-        "CREATED (UTC)": [model.created_at.isoformat(" ", "seconds")[:_SECONDS] for model in found],
+        "CREATED (UTC)": [model.created_at[:_SECONDS].replace("T", " ") for model in found],
         "BACKEND": [model.backend for model in found],
         "SHA256": [model.sha256[:12] for model in found],
         "ARTIFACT": [model.artifact_path for model in found],

@@ -1,0 +1,116 @@
+"""
+Models many at a time; their rows, as `registry.json` has them, and the hash by which a snapshot tells what these are.
+
+    rows_hash after a snapshot = SHA-256(rows_hash of the snapshot before ‖ the rows of the models published since)
+
+The hash before stands there as 64 hex digits, before the first snapshot as 64 zeros; each row ends in a comma and a
+newline. So rows that lie anywhere are proven, block by block, without the entries they were made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from itertools import islice, starmap
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from eventlog.chain import GENESIS
+from eventlog.events import Event
+from eventlog.model import ModelMetadata, published_by, shown
+from eventlog.runs import StoredPublication
+
+ROW_END = b",\n"
+
+_ODD_BYTE = b"\\\\x"
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(list[ModelMetadata])
+_attributes = attrgetter(
+    "subject", "data.backend", "data.artifact_path", "data.sha256", "time", "data.dataset_metadata"
+)
+_path_hex = attrgetter("data.artifact_path_hex")
+
+
+class _Row(Struct, frozen=True, gc=False):
+    """What `ModelMetadata` has, made by the thousand."""
+
+    model_id: str
+    backend: str
+    artifact_path: str
+    sha256: str
+    created_at: Any
+    dataset_metadata: dict[str, Any]
+
+
+def rows_of(publications: Sequence[StoredPublication | Event]) -> list[bytes]:
+    """Return the row of each model that *publications* published: a JSON object, in one line and without its end."""
+    return _lines(publications).split(b"\n")[:-1]
+
+
+def models_of(publications: Sequence[StoredPublication | Event]) -> list[ModelMetadata]:
+    """Return the models that *publications* published."""
+    if any(map(_path_hex, publications)):
+        return [published_by(_event(found)) for found in publications]
+    return list(starmap(ModelMetadata, map(_attributes, publications)))
+
+
+def models_in(rows: Sequence[bytes]) -> list[ModelMetadata] | None:
+    """Return the models of *rows*; None where a path may have bytes that are not UTF-8, which a row only spells out."""
+    text = ROW_END.join(rows)
+    return None if _ODD_BYTE in text else _decoder.decode(b"[%b]" % text)
+
+
+def blocks(rows: Iterable[bytes], sizes: Iterable[int]) -> Iterator[list[bytes]]:
+    """Yield as many *rows* at a time as *sizes* say, fewer where there are no more."""
+    left = iter(rows)
+    return (list(islice(left, size)) for size in sizes)
+
+
+def hash_behind(prev: str, rows: Sequence[bytes]) -> str:
+    """Return the hash that a snapshot tells which stands *rows* behind the one that tells *prev*."""
+    return sha256(prev.encode() + ROW_END.join([*rows, b""])).hexdigest()
+
+
+class RowsHash:
+    """
+    The hash of the rows so far, for a fold.
+
+    Args:
+        prev: what the newest snapshot tells.
+
+        known: what the next one tells, for a fold that begins just before it.
+    """
+
+    def __init__(self, prev: str = GENESIS, *, known: str | None = None) -> None:
+        self._digest = sha256(prev.encode())
+        self._known = known
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether the rows so far are the same."""
+        return isinstance(other, RowsHash) and self.hexdigest() == other.hexdigest()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def extend(self, publications: Sequence[StoredPublication | Event]) -> None:
+        """Go on by the rows of *publications*."""
+        self._digest.update(_lines(publications).replace(b"\n", ROW_END))
+
+    def hexdigest(self) -> str:
+        """Return what a snapshot tells here."""
+        return self._known or self._digest.hexdigest()
+
+
+def _lines(publications: Sequence[StoredPublication | Event]) -> bytes:
+    """Return the rows, each with a newline behind it."""
+    if any(map(_path_hex, publications)):
+        rows: list[Any] = [shown(_event(found)) for found in publications]
+    else:
+        rows = list(starmap(_Row, map(_attributes, publications)))
+    return _encoder.encode_lines(rows)
+
+
+def _event(found: StoredPublication | Event) -> Event:
+    return found if isinstance(found, Event) else found.event()
