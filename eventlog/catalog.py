@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from eventlog import artifacts, chain, codec, runs
+from eventlog import artifacts, chain, clock, codec, runs
 from eventlog.errors import JournalDamagedError
+from eventlog.event_ids import EventIds, Hashes
 from eventlog.events import (
     Event,
     HistoryReviewed,
@@ -23,7 +24,7 @@ from eventlog.events import (
 )
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked, Standing
-from eventlog.lookup import EventIds, History, Publications
+from eventlog.lookup import History, Publications
 from eventlog.model import ModelMetadata, published_by
 from eventlog.model_rows import RowsHash
 from eventlog.runs import StoredActivation, StoredPublication
@@ -152,6 +153,11 @@ class Catalog:
         else:
             self._go_on([event.time for event in activations], entries)
 
+    def check_ids(self) -> None:
+        """Raise `JournalDamagedError` where two of all events have the same id; see `EventIds.repeated`."""
+        if (found := self.positions.repeated()) is not None:
+            raise self._impossible(found[0], "an id of its own", f"the id of entry {found[1]}")
+
     def _activated(self, events: Sequence[StoredActivation]) -> bool:
         """Activate one model after the other, if each can follow; say so, else nothing has changed."""
         model_ids = [event.subject for event in events]
@@ -160,7 +166,7 @@ class Catalog:
         if (
             [event.data.displaced for event in events] != [self.active_id(), *model_ids[:-1]]
             or not self.published.are_new(new)
-            or not (new is model_ids or self._targets_known(events))
+            or not (new is model_ids or runs.are_targets_known(events, self.published))
             or not self.positions.extend([event.id for event in events], self.size)
         ):
             return False
@@ -170,29 +176,9 @@ class Catalog:
         self.active[ACTIVE] = activation_of(last, events[-1].data)
         return True
 
-    def _targets_known(self, events: Sequence[StoredActivation]) -> bool:
-        """Say whether each rollback leads to a model that was published before it."""
-        new: set[str] = set()
-        for event in events:
-            if isinstance(event, StoredPublication):
-                new.add(event.subject)
-            elif event.subject not in new and event.subject not in self.published:
-                return False
-        return True
-
     def _go_on(self, times: Sequence[datetime], entries: Sequence[bytes]) -> None:
         """Count *entries*, whose events have these *times*."""
-        latest = times[0] if self.latest_time is None else self.latest_time
-        if times[0] >= latest and sorted(times) == times:
-            latest = times[-1]
-        else:
-            for position, time in enumerate(times, self.size):
-                if time < latest:
-                    first, _, count = self.backward or (position, position, 0)
-                    self.backward = first, position, count + 1
-                else:
-                    latest = time
-        self.latest_time = latest
+        self.latest_time, self.backward = clock.gone_on(times, self.size, self.latest_time, self.backward)
         self.size += len(entries)
         self.offset_bytes += sum(map(len, entries)) + len(entries)
         self.hash = chain.hash_of(entries[-1])
@@ -215,19 +201,20 @@ class Catalog:
             previous=self.snapshot,
         )
 
-    def begin(self, journal_id: str, position: int, prev: str, data: SnapshotTaken) -> None:
+    def begin(self, journal_id: str, position: int, prev: str, data: SnapshotTaken, ids: Hashes | None = None) -> None:
         """
-        Begin, instead of at zero, with the state that a snapshot tells; its own entry comes next.
+        Begin, or go on, with the state that a snapshot tells; its own entry comes next.
 
         Args:
             position: where the snapshot stands.
 
             prev: the hash of the entry before it.
+
+            ids: the hashes of event ids that those to come are compared with in the end; None for no comparison.
         """
-        assert self.size == 0, "nothing was folded"
         self.journal_id, self.size, self.hash, self.offset_bytes = journal_id, position, prev, data.offset_bytes
         self.published.begin(position, data.models, data.newest, in_order=not data.disordered)
-        self.positions.begin(position)
+        self.positions.begin(position, ids)
         self.rows = RowsHash(known=data.rows_hash)
         self.active = dict(data.active)
         self.latest_time, self.backward = data.latest_time, data.backward
@@ -294,6 +281,7 @@ class Catalog:
         if data != self.taken():
             raise self._impossible(event, "the state that the entries before it give", "another one")
         self.snapshot = Place(event.position, self.offset_bytes, chain.hash_of(entry))
+        self.positions.put_aside(event.position)
         self.rows = RowsHash(data.rows_hash)
 
     def _take_over(self, event: Event, anchor: Anchor | None) -> None:

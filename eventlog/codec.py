@@ -62,6 +62,10 @@ class _Source(Struct):
     source: str
 
 
+class _Sequence(Struct):
+    sequence: str
+
+
 _envelope = msgspec.json.Decoder(_Envelope)
 _encoder = msgspec.json.Encoder()
 
@@ -156,6 +160,14 @@ def journal_id_of(entry: bytes) -> str | None:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return source.removeprefix(SOURCE) if source.startswith(SOURCE) else None
+
+
+def position_of(entry: bytes) -> int | None:
+    """Return where a sealed *entry* says it stands; None where it is no event."""
+    try:
+        return int(msgspec.json.decode(chain.body_of(entry) + b"}", type=_Sequence).sequence)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
 
 
 def _check_place(event: Event, envelope: _Envelope, journal_id: str | None, where: str) -> None:

@@ -154,6 +154,14 @@ class Journal(Protocol):
         """
         ...
 
+    def middle(self, text: bytes) -> tuple[int, bytes] | None:
+        """
+        Return an entry with *text* in it from about the middle, and the byte at which it begins; None if none is near.
+
+        It is not verified: neither that it follows the entries before it, nor that it is no part of another one.
+        """
+        ...
+
     def mentions(self, text: bytes) -> bool:
         """Say whether *text* stands in any acknowledged entry; quicker than reading them, and nothing is verified."""
         ...

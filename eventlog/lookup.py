@@ -1,8 +1,7 @@
 """
-What a fold finds again: publications by model id, positions by event id; memory does not grow with the history.
+What a fold finds again: publications by model id; memory does not grow with the history.
 
-Only the newest publications are kept, and of event ids only their hashes. What is older is found in the journal itself:
-that is what `History` is for. Whatever is found by a hash is compared before it is believed.
+Only the newest publications are kept. What is older is found in the journal itself: that is what `History` is for.
 """
 
 from __future__ import annotations
@@ -73,6 +72,7 @@ class Publications(Mapping[str, Event]):
     def begin(self, position: int, count: int, newest: Iterable[str], *, in_order: bool) -> None:
         """Begin behind the first *position* entries, among which *count* models were published."""
         self._count, self._older_stop, self.newest, self.in_order = count, position, set(newest), in_order
+        self._recent = {}
         self._second = max(self.newest, default="")[:_SECOND]
 
     def __len__(self) -> int:
@@ -160,6 +160,8 @@ class Publications(Mapping[str, Event]):
         """Say whether none of *model_ids* was published, and none stands twice among them."""
         if len(set(model_ids)) != len(model_ids) or not self.newest.isdisjoint(model_ids):
             return False
+        if min(model_ids, default=self._second)[:_SECOND] >= self._second:
+            return True
         return all(model_id[:_SECOND] >= self._second or model_id not in self for model_id in model_ids)
 
     def _older(self, model_id: str) -> Event | None:
@@ -174,84 +176,6 @@ class Publications(Mapping[str, Event]):
         if self._history is None or start >= self._older_stop:
             return iter(())
         return iter(self._history.publications(start, min(stop, self._older_stop)))
-
-
-class EventIds:
-    """
-    The positions of events by event id.
-
-    Args:
-        history: finds older ones, and what two ids with the same hash mean; without it a hash is believed.
-    """
-
-    def __init__(self, history: History | None = None) -> None:
-        self._history = history
-        self._by_hash: dict[int, int] = {}
-        self._same_hash: dict[str, int] = {}
-        self._absent: set[str] = set()
-        self._older_stop = 0
-
-    def begin(self, position: int) -> None:
-        """Begin behind the first *position* entries."""
-        self._older_stop = position
-
-    def __eq__(self, other: object) -> bool:
-        """Say whether the same ids are at the same places; only within one process."""
-        if not isinstance(other, EventIds):
-            return NotImplemented
-        return (self._by_hash, self._same_hash) == (other._by_hash, other._same_hash)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __contains__(self, event_id: str) -> bool:
-        """Say whether an event has this id."""
-        return self.get(event_id) is not None
-
-    def __getitem__(self, event_id: str) -> int:
-        """Return the position of the event that has this id."""
-        position = self.get(event_id)
-        if position is None:
-            raise KeyError(event_id)
-        return position
-
-    def get(self, event_id: str, *, older: bool = True) -> int | None:
-        """
-        Return the position of the event that has this id, or None.
-
-        Args:
-            older: also look for it in what the fold began behind, however long that is.
-        """
-        if event_id in self._same_hash:
-            return self._same_hash[event_id]
-        position = self._by_hash.get(hash(event_id))
-        if self._history is None:
-            return position
-        if position is not None and any(event.id == event_id for event in self._history.events(position, position + 1)):
-            return position
-        if not older or self._older_stop == 0 or event_id in self._absent:
-            return None
-        found = self._history.event_by_id(event_id, self._older_stop)
-        if found is None:
-            self._absent = {event_id}  # what is older does not change, and one request asks several times
-            return None
-        return found.position
-
-    def add(self, event_id: str, position: int) -> None:
-        """Go on by one id, which is new."""
-        if self._by_hash.setdefault(hash(event_id), position) != position:
-            self._same_hash[event_id] = position
-
-    def extend(self, event_ids: Sequence[str], start: int) -> bool:
-        """Go on by a run of ids whose events stand from *start* on; say whether all were new, else nothing changed."""
-        hashes = list(map(hash, event_ids))
-        wanted = list(range(start, start + len(hashes)))
-        found = list(map(self._by_hash.setdefault, hashes, wanted))
-        if found == wanted:
-            return True
-        for key, position, new in zip(hashes, found, wanted, strict=True):
-            if position == new:
-                del self._by_hash[key]
-        return False
 
 
 def _event(found: StoredPublication | Event) -> Event:

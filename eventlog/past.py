@@ -140,12 +140,16 @@ class Past:
         """Yield the snapshots before *stop*, newest first, each with its position."""
         place = self._folded().snapshot
         while place is not None:
-            if place.position not in self._snapshots:
-                self._snapshots[place.position] = self._read(place)
-            data = self._snapshots[place.position][1]
+            _, data = self.snapshot_at(place)
             if place.position < stop:
                 yield place.position, data
             place = data.previous
+
+    def snapshot_at(self, place: Place) -> tuple[str, SnapshotTaken]:
+        """Return the hash before a snapshot, and the state it tells. Raises JournalDamagedError where there is none."""
+        if place.position not in self._snapshots:
+            self._snapshots[place.position] = self._read(place)
+        return self._snapshots[place.position]
 
     def _read(self, place: Place) -> tuple[str, SnapshotTaken]:
         journal = self._journal

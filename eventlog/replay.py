@@ -6,6 +6,7 @@ One `Replay` is shared by the registry and the projections, so that each entry i
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from eventlog import chain, codec, tree
@@ -29,6 +30,8 @@ class Replay:
 
         whole: begin at zero, whatever snapshots there are.
 
+        processes: how many may share a long journal that is read from zero, 1 or 2.
+
         claimed_rows: as `eventlog.past.Past` takes it.
 
     Attributes:
@@ -41,12 +44,14 @@ class Replay:
         *,
         tell: Callable[[str], object] = log.warning,
         whole: bool = False,
+        processes: int = 1,
         claimed_rows: Callable[[], Iterable[bytes]] = tuple,
     ) -> None:
         self.journal = journal
         self.past = Past(journal, lambda: self.catalog, claimed_rows)
         self._claimed_rows = claimed_rows
         self._whole = whole
+        self._processes = processes
         self._tell = tell
         self.catalog = self._nothing_yet()
         self._told: set[str] = set()
@@ -69,6 +74,8 @@ class Replay:
             self._resume()
         catalog = self.catalog
         try:
+            if catalog.size == 0 and stop is None and told is None and self._processes > 1:
+                self._fold_in_two(catalog)
             for entries in self._unread(stop):
                 if told is None:
                     catalog.apply_run(entries)
@@ -76,10 +83,12 @@ class Replay:
                     for entry in entries:
                         told(applied(catalog, entry))
         except ModelogError:
+            self._check_ids()
             raise
         except BaseException:  # an interrupt may have left an event half applied
             self.catalog = self._nothing_yet()
             raise
+        self._check_ids()
         for notice in self.journal.notices():
             if notice.what not in self._told:
                 self._told.add(notice.what)
@@ -155,6 +164,33 @@ class Replay:
         """Throw the fold away: it says something that did not happen. The next `catch_up` begins anew."""
         self.past = Past(self.journal, lambda: self.catalog, self._claimed_rows)
         self.catalog = self._nothing_yet()
+
+    def _fold_in_two(self, catalog: Catalog) -> None:
+        """Fold the first half while another process folds the second; how, stands in `second_half`."""
+        from eventlog import second_half  # noqa: PLC0415 - only whoever reads everything
+
+        with second_half.begun(self.journal) as other:
+            if other is None:
+                return
+            for entries in self._unread(other.middle.place.position):
+                catalog.apply_run(entries)
+            found = other.found() if other.fits(catalog) else None
+        if found is None or catalog.journal_id is None:
+            return
+        prev, data = self.past.snapshot_at(found.newest)
+        ids = [array("q", hashes) for hashes in found.ids]
+        catalog.begin(catalog.journal_id, found.newest.position, prev, data, ids)
+        catalog.set_aside += [event for at in found.set_aside for event in self.past.events(at, at + 1)]
+        for entries in self.journal.read_runs(found.newest.position):
+            catalog.apply_run(entries)
+
+    def _check_ids(self) -> None:
+        """Raise `JournalDamagedError` where an id stands twice in what is folded, and forget it all."""
+        try:
+            self.catalog.check_ids()
+        except ModelogError:
+            self.forget()
+            raise
 
     def _nothing_yet(self) -> Catalog:
         return Catalog(self.journal.where, self.past)

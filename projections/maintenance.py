@@ -47,7 +47,7 @@ def verify_registry(
 
         witness_path: what a witness keeps; it must agree, too, and be signed by *witness_key* where that is given.
     """
-    replay, projector = wire(registry_dir, manager_of(state_dir), tell=_silent, whole=True)
+    replay, projector = wire(registry_dir, manager_of(state_dir), tell=_silent, whole=True, processes=2)
     trust = None
     if public_key is not None:
         trust = evidence.trust(public_key, registry_dir, witness_path=witness_path, witness_key=witness_key)
@@ -85,7 +85,7 @@ def repair_registry(
 
 def backup_registry(destination: Path, registry_dir: Path = "var/models") -> _backup.BackupReport:
     """Copy what is acknowledged into a new directory, verified; see `eventlog.backup`."""
-    replay, _ = wire(registry_dir, None, whole=True)
+    replay, _ = wire(registry_dir, None, whole=True, processes=2)
     derived = {registry_json.NAME: registry_json.render}
     return _backup.backup(replay, os.fspath(registry_dir), os.fspath(destination), derived=derived)
 
@@ -132,7 +132,7 @@ def examine_registry(
 
 def _opened(registry_dir: Path, state_dir: Path | None, lock_timeout_seconds: float) -> tuple[Any, list[Any]]:
     manager = manager_of(state_dir, lock_timeout_seconds)
-    replay, projector = wire(registry_dir, manager, lock_timeout_seconds=lock_timeout_seconds, whole=True)
+    replay, projector = wire(registry_dir, manager, lock_timeout_seconds=lock_timeout_seconds, whole=True, processes=2)
     return replay, [projector]
 
 

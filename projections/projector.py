@@ -24,12 +24,12 @@ _PAUSE_SECONDS = 0.01
 
 class Stored(Struct, frozen=True):
     """
-    What one reading of a derived file found.
+    What a look at a derived file found.
 
     Attributes:
         anchor: how far the file has got, or None where it says nothing.
 
-        agrees: whether the file is what a catalog gives.
+        agrees: whether the file is what a catalog gives; may look again.
     """
 
     anchor: Anchor | None
@@ -59,7 +59,7 @@ class Projection(Protocol):
         ...
 
     def stored(self) -> Stored:
-        """Read the file once. Raises RefusedError."""
+        """Look at the file. Raises RefusedError."""
         ...
 
     def may_lag(self, applied: Anchor, catalog: Catalog) -> bool:
@@ -161,6 +161,8 @@ class Projector:
                 catalog = self._replay.at(anchor.size)
             if stored.agrees(catalog):
                 return None
+            if projection.anchor() != anchor:
+                continue  # it was replaced meanwhile
             behind = anchor is None or (ours and anchor.size < catalog.size)
             if not (behind and is_young(catalog)):
                 return _words(projection.where, anchor, catalog)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from hashlib import sha256
 
 import msgspec
 from msgspec import Struct
@@ -73,16 +72,16 @@ class RegistryJson:
         self._rows = Rows()
 
     def stored(self) -> Stored:
-        """Read the file; it has no anchor where it is missing or cannot be understood."""
-        start, digest = b"", sha256()
+        """Look how far the file has got, and read the rest when it is known what there should be."""
+        return Stored(self.anchor(), self._agrees)
+
+    def _agrees(self, catalog: Catalog) -> bool:
+        """Say whether the file is, byte for byte, what *catalog* gives; memory stays bounded."""
         with durable.refusing(self.where):
             try:
-                for part in durable.read_parts(self.where, bytes_max=BYTES_MAX):
-                    start += part[: max(0, START_BYTES_MAX - len(start))]
-                    digest.update(part)
+                return same_bytes(durable.read_parts(self.where, bytes_max=BYTES_MAX), parts(catalog))
             except FileNotFoundError:
-                return Stored(None, lambda catalog: False)
-        return Stored(self._anchor_in(start), lambda catalog: digest.digest() == _digest_of(parts(catalog)))
+                return False
 
     def anchor(self) -> Anchor | None:
         """Return how far the file has got, from its start alone."""
@@ -180,8 +179,12 @@ def parts(catalog: Catalog, rows: list[bytes] | None = None) -> Iterator[bytes]:
     yield (b"" if part == ROW_END else part) + _END
 
 
-def _digest_of(data: Iterator[bytes]) -> bytes:
-    digest = sha256()
-    for part in data:
-        digest.update(part)
-    return digest.digest()
+def same_bytes(one: Iterator[bytes], other: Iterator[bytes]) -> bool:
+    """Say whether two sequences of parts come to the same bytes; reads no further than they do."""
+    left = right = b""
+    while True:
+        left, right = left or next(one, b""), right or next(other, b"")
+        count = min(len(left), len(right))
+        if count == 0 or left[:count] != right[:count]:
+            return left == right
+        left, right = left[count:], right[count:]

@@ -78,6 +78,10 @@ class JsonlJournal:
         """Return the entry at *offset_bytes*, which must have that hash."""
         return self._reader.entry_at(position, offset_bytes, entry_hash)
 
+    def middle(self, text: bytes) -> tuple[int, bytes] | None:
+        """Return a line with *text* in it from about the middle, and where it begins."""
+        return self._reader.middle(text)
+
     def mentions(self, text: bytes) -> bool:
         """Say whether *text* stands anywhere in the acknowledged bytes."""
         return self._reader.mentions(text)

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from eventlog import chain, durable, locking
 from eventlog.engines import jsonl_head, jsonl_search, jsonl_stamp, jsonl_tail
 from eventlog.engines.jsonl_head import HEAD_BYTES, Head, HeadFile
-from eventlog.engines.jsonl_scan import Mark, Marks, salvage, scan
+from eventlog.engines.jsonl_scan import Mark, Marks, read_at, salvage, scan
 from eventlog.errors import MEND_LINES, JournalDamagedError
 from eventlog.journal import APPEND_BYTES_MAX, Notice
 
@@ -62,7 +62,7 @@ class JsonlReader:
                     if wanted:
                         yield wanted
                     mark = next_mark
-                    if stop <= mark.size < head.size:
+                    if stop <= mark.size and stop < head.size:
                         return
             if (mark.size, mark.hash) != (head.size, head.hash):
                 raise JournalDamagedError(
@@ -139,13 +139,18 @@ class JsonlReader:
         self._marks.put(Mark(position, offset_bytes, chain.prev_of(line)))
         return line
 
+    def middle(self, text: bytes) -> tuple[int, bytes] | None:
+        """Return the first line near the middle that contains *text*, and where it begins; it is not verified."""
+        with self._looking() as (file, head):
+            return None if file is None else jsonl_search.line_behind(file, head.end_bytes // 2, text)
+
     def mentions(self, text: bytes) -> bool:
         """Say whether *text* stands anywhere in the acknowledged bytes."""
         with self._looking() as (descriptor, head):
             return descriptor is not None and jsonl_search.mentions(descriptor, head.end_bytes, text)
 
     def is_whole(self, status: os.stat_result | None) -> bool:
-        """Say whether all of a journal file of that *status* was verified by this object, or by whoever it believes."""
+        """Say whether all of a journal file of that *status* was verified by this object, or whoever it believes."""
         return jsonl_stamp.is_same(self._whole, status)
 
     def note_whole(self, status: os.stat_result | None) -> None:
@@ -288,10 +293,4 @@ class JsonlReader:
 def judge(descriptor: int, head: Head, size_bytes: int) -> jsonl_tail.TailVerdict:
     """Apply the tail rule to what stands behind *head* in a file of *size_bytes*; reads a bounded part of it."""
     wanted = min(size_bytes - head.end_bytes, APPEND_BYTES_MAX + 1)
-    parts = []
-    offset = head.end_bytes
-    while wanted > 0 and (part := os.pread(descriptor, wanted, offset)):
-        parts.append(part)
-        offset += len(part)
-        wanted -= len(part)
-    return jsonl_tail.judge(b"".join(parts), head)
+    return jsonl_tail.judge(read_at(descriptor, wanted, head.end_bytes), head)

@@ -86,7 +86,7 @@ def scan(descriptor: int, where: str, mark: Mark, end_bytes: int) -> Iterator[tu
         JournalDamagedError: a line does not verify, is too long, or the last one is not ended.
     """
     while mark.offset_bytes < end_bytes:
-        chunk = _read(descriptor, min(CHUNK_BYTES, end_bytes - mark.offset_bytes), mark.offset_bytes)
+        chunk = read_at(descriptor, min(CHUNK_BYTES, end_bytes - mark.offset_bytes), mark.offset_bytes)
         lines = chunk.split(b"\n")
         unended = len(lines.pop())
         if lines:
@@ -123,7 +123,7 @@ def salvage(descriptor: int) -> Iterator[bytes]:
             return
 
 
-def _read(descriptor: int, size_bytes: int, offset_bytes: int) -> bytes:
+def read_at(descriptor: int, size_bytes: int, offset_bytes: int) -> bytes:
     """Return *size_bytes* from *offset_bytes* on, fewer only where the file ends before."""
     chunk = b""
     while len(chunk) < size_bytes:

@@ -9,6 +9,7 @@ from eventlog.journal import ENTRY_BYTES_MAX
 
 _BACK_BYTES_MIN, _BACK_BYTES_MAX = 256 << 10, 64 << 20
 _SEARCH_BYTES = 1 << 20
+_BEHIND_BYTES = 8 << 20
 
 
 def last_lines(descriptor: int, end_bytes: int, text: bytes) -> tuple[list[bytes], int]:
@@ -33,6 +34,14 @@ def line_at(descriptor: int, offset_bytes: int, entry_hash: str) -> bytes | None
     except (OSError, OverflowError):  # an offset that nobody can have written
         return None
     return line if newline and chain.is_sealed(line) and chain.hash_of(line) == entry_hash else None
+
+
+def line_behind(descriptor: int, offset_bytes: int, text: bytes) -> tuple[int, bytes] | None:
+    """Return the first whole line behind *offset_bytes* that contains *text*, and where it begins; None if far off."""
+    data = os.pread(descriptor, _BEHIND_BYTES, offset_bytes)
+    found = data.find(text)
+    first, last = data.rfind(b"\n", 0, max(0, found)) + 1, data.find(b"\n", max(0, found))
+    return (offset_bytes + first, data[first:last]) if found >= 0 and 0 < first < last else None
 
 
 def mentions(descriptor: int, end_bytes: int, text: bytes) -> bool:

@@ -58,6 +58,14 @@ class MemoryJournal:
             return stored[position]
         raise JournalDamagedError(f"{self.where}: expected entry {position} with hash {entry_hash}, got another")
 
+    def middle(self, text: bytes) -> tuple[int, bytes] | None:
+        """Return the first entry of the second half that contains *text*, and where it begins."""
+        stored = tuple(self._entries)
+        for position in range(len(stored) // 2, len(stored)):
+            if text in stored[position]:
+                return sum(map(len, stored[:position])) + position, stored[position]
+        return None
+
     def mentions(self, text: bytes) -> bool:
         """Say whether *text* stands anywhere."""
         return any(text in entry for entry in tuple(self._entries))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support import Place, fast_place
 
-from eventlog import lookup, snapshot
+from eventlog import event_ids, lookup, snapshot
 from eventlog.engines import jsonl_stamp
 from projections import registry_json
 
@@ -27,6 +27,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that comes with length comes early."""
     monkeypatch.setattr(snapshot, "ENTRIES", ENTRIES)
     monkeypatch.setattr(jsonl_stamp, "ENTRIES_MIN", 1)
+    monkeypatch.setattr(event_ids, "NEWEST_MAX", 4)
     monkeypatch.setattr(lookup, "RECENT_MAX", 2)
     monkeypatch.setattr(lookup, "_BLOCK", 4)
     monkeypatch.setattr(registry_json, "FRESH_ENTRIES_MAX", 10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from unittest.mock import patch
 
 from support import Clock, Place, Randomness, reseal
 
@@ -44,7 +45,9 @@ def restamp(place: Place) -> None:
 
 def began(place: Place) -> int:
     """Return how many entries a new process does not fold."""
-    return place.open().catalog().positions._older_stop
+    with patch.object(Catalog, "begin", autospec=True, side_effect=Catalog.begin) as begin:
+        place.open().catalog()
+    return max((call.args[2] for call in begin.call_args_list), default=0)
 
 
 def whole(place: Place) -> ModelRegistry:

@@ -1,0 +1,166 @@
+"""
+Which event ids a fold has met, and where: no two events may have the same one.
+
+Of an id only its hash is kept, in 8 bytes, and the positions of the newest alone. Whatever is found by a hash is
+compared with the journal before it is believed. To look up each id of a million among all the others takes longer than
+all else about a fold, mostly waiting for memory; so ids that are no longer among the newest are put aside, sorted, and
+whether one stands twice is found out when all are there, over small ranges of hashes. Whoever goes on from there
+compares with the newest alone, as behind a snapshot: writers have looked, under the lock.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
+
+from eventlog.events import Event
+from eventlog.lookup import History
+
+NEWEST_MAX = 4_096
+"""How many ids are kept with their positions, and those of one snapshot's entries more."""
+
+_RANGES = 64
+_HASH_MIN, _HASHES = -(1 << 63), 1 << 64
+
+
+Hashes = Sequence["array[int]"]
+"""Of event ids, 8 bytes each, in sorted pieces."""
+
+
+class EventIds:
+    """
+    The positions of events by event id.
+
+    Args:
+        history: finds older ones, and what two ids with the same hash mean; without it all are kept, and a hash is
+            believed.
+    """
+
+    def __init__(self, history: History | None = None) -> None:
+        self._history = history
+        self._newest: dict[int, int] = {}
+        self._same_hash: dict[str, int] = {}
+        self._aside: list[array[int]] | None = []
+        self._absent: set[str] = set()
+        self._older_stop = 0
+
+    def begin(self, position: int, aside: Hashes | None) -> None:
+        """
+        Begin behind the first *position* entries.
+
+        Args:
+            aside: the sorted hashes of ids to compare with later, beside those that are known; None for no comparison.
+        """
+        if aside is None or self._aside is None:
+            self._aside = None
+        else:
+            self._aside = [*aside, *self.before(position)]
+        self._newest, self._older_stop, self._absent = {}, position, set()
+
+    def before(self, position: int) -> list[array[int]]:
+        """Return the sorted hashes of ids before *position*, which is that of a snapshot not far back, in pieces."""
+        newest = sorted(key for key, at in self._newest.items() if at < position)
+        return [*(self._aside or []), array("q", newest)]
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether the same ids are at the same places; only within one process."""
+        if not isinstance(other, EventIds):
+            return NotImplemented
+        return (self._newest, self._same_hash, self._aside) == (other._newest, other._same_hash, other._aside)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __contains__(self, event_id: str) -> bool:
+        """Say whether an event has this id."""
+        return self.get(event_id) is not None
+
+    def __getitem__(self, event_id: str) -> int:
+        """Return the position of the event that has this id."""
+        position = self.get(event_id)
+        if position is None:
+            raise KeyError(event_id)
+        return position
+
+    def get(self, event_id: str, *, older: bool = True) -> int | None:
+        """
+        Return the position of the event that has this id, or None.
+
+        Args:
+            older: also look for it behind the newest, however long that is.
+        """
+        if event_id in self._same_hash:
+            return self._same_hash[event_id]
+        position = self._newest.get(hash(event_id))
+        if self._history is None:
+            return position
+        if position is not None and any(event.id == event_id for event in self._history.events(position, position + 1)):
+            return position
+        if not older or self._older_stop == 0 or event_id in self._absent:
+            return None
+        found = self._history.event_by_id(event_id, self._older_stop)
+        if found is None:
+            self._absent = {event_id}  # what is older does not change, and one request asks several times
+            return None
+        return found.position
+
+    def add(self, event_id: str, position: int) -> None:
+        """Go on by one id, which is none of the newest."""
+        if self._newest.setdefault(hash(event_id), position) != position:
+            self._same_hash[event_id] = position
+
+    def extend(self, event_ids: Sequence[str], start: int) -> bool:
+        """
+        Go on by a run of ids whose events stand from *start* on.
+
+        Returns whether they differ from one another and from the newest; else nothing changed.
+        """
+        hashes = list(map(hash, event_ids))
+        wanted = list(range(start, start + len(hashes)))
+        found = list(map(self._newest.setdefault, hashes, wanted))
+        if found == wanted:
+            return True
+        for key, position, new in zip(hashes, found, wanted, strict=True):
+            if position == new:
+                del self._newest[key]
+        return False
+
+    def repeated(self) -> tuple[Event, int] | None:
+        """
+        Return the first event that has the id of an earlier one, and where that stands; None where there is none.
+
+        To be asked once, when all that was there has been folded: what was put aside was not compared yet.
+        """
+        stop = max(self._newest.values(), default=self._older_stop - 1) + 1
+        suspects = set(chain.from_iterable(map(_twice, _ranges(self.before(stop))))) if self._aside else ()
+        seen: dict[str, int] = {}
+        for event in self._history.events(0, stop) if suspects and self._history else ():
+            if hash(event.id) in suspects and seen.setdefault(event.id, event.position) != event.position:
+                return event, seen[event.id]
+        self._aside = None
+        return None
+
+    def put_aside(self, position: int) -> None:
+        """Keep the newest within bounds, where a snapshot stands at *position*."""
+        if self._history is None or len(self._newest) <= NEWEST_MAX:
+            return
+        if self._aside is not None:
+            self._aside.append(array("q", sorted(self._newest)))
+        self._newest, self._older_stop, self._absent = {}, position, set()
+
+
+def _ranges(sorted_hashes: Hashes) -> Iterator[list[int]]:
+    """Yield all hashes, those of one range after those of another."""
+    for number in range(_RANGES):
+        start, stop = (_HASH_MIN + _HASHES * step // _RANGES for step in (number, number + 1))
+        parts = (hashes[bisect_left(hashes, start) : bisect_left(hashes, stop)] for hashes in sorted_hashes)
+        yield list(chain.from_iterable(parts))
+
+
+def _twice(hashes: list[int]) -> list[int]:
+    """Return the hashes that stand among *hashes* more than once."""
+    if len(set(hashes)) == len(hashes):
+        return []
+    hashes = sorted(hashes)
+    return [one for one, other in pairwise(hashes) if one == other]

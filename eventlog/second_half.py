@@ -1,0 +1,155 @@
+"""
+The second half of a long journal, folded by another process while this one folds the first.
+
+A snapshot in the middle says what the state is there, so a fold can begin with it before anybody knows whether it is
+true. Whoever comes from zero compares it when it gets there; only then does what the other process found count, and
+where it is not so, or the other one failed, the fold goes on as if there had been nobody. So two processes find just
+what one finds, and it is always the one that tells what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn
+
+import msgspec
+from msgspec import Struct
+
+from eventlog import chain, codec
+from eventlog.catalog import Catalog
+from eventlog.errors import ModelogError
+from eventlog.journal import Journal
+from eventlog.past import SNAPSHOT_MARK, Past
+from eventlog.snapshot import Place, SnapshotTaken
+
+ENTRIES_MIN = 20_000
+"""A shorter journal is folded before a second process would have begun."""
+
+
+class Found(Struct):
+    """
+    What the second half comes to.
+
+    Attributes:
+        newest: where its newest snapshot stands.
+
+        ids: the hashes of the event ids before that, in pieces; see `eventlog.event_ids`.
+
+        set_aside: the positions of the events in `Catalog.set_aside`, before it.
+    """
+
+    newest: Place
+    ids: list[bytes]
+    set_aside: list[int]
+
+
+class Middle(Struct):
+    """A snapshot in the middle, which nobody has verified, and where it says it stands."""
+
+    place: Place
+    prev: str
+    journal_id: str
+    data: SnapshotTaken
+
+
+class SecondHalf:
+    """
+    A process at work on what follows *middle*.
+
+    Args:
+        pipe: a descriptor that yields its answer.
+    """
+
+    def __init__(self, middle: Middle, pipe: int) -> None:
+        self.middle = middle
+        self._pipe = pipe
+
+    def fits(self, first_half: Catalog) -> bool:
+        """Say whether a fold from zero has come to the very state that was taken for granted."""
+        at, catalog = self.middle, first_half
+        return (
+            (catalog.size, catalog.hash, catalog.journal_id) == (at.place.position, at.prev, at.journal_id)
+            and catalog.size > 0
+            and catalog.taken() == at.data
+        )
+
+    def found(self) -> Found | None:
+        """Wait for the answer; None where there is none."""
+        with open(self._pipe, "rb", closefd=False) as answer, suppress(OSError, msgspec.MsgspecError):
+            return msgspec.msgpack.decode(answer.read(), type=Found)
+        return None
+
+
+def middle_of(journal: Journal) -> Middle | None:
+    """Return a snapshot in the middle of a long journal; None where it is not long, or has none there."""
+    try:
+        if journal.tail().size < ENTRIES_MIN or (found := journal.middle(SNAPSHOT_MARK)) is None:
+            return None
+        offset_bytes, entry = found
+        if not chain.is_sealed(entry):
+            return None
+        position, journal_id = codec.position_of(entry), codec.journal_id_of(entry)
+        if position is None or journal_id is None:
+            return None
+        data = codec.decode(entry, position, journal_id, journal.where).data
+    except ModelogError:
+        return None
+    if not isinstance(data, SnapshotTaken) or data.offset_bytes != offset_bytes:
+        return None
+    return Middle(Place(position, offset_bytes, chain.hash_of(entry)), chain.prev_of(entry), journal_id, data)
+
+
+@contextmanager
+def begun(journal: Journal) -> Iterator[SecondHalf | None]:
+    """Let another process begin with the second half, where that is worth it; it ends with the block."""
+    many = hasattr(os, "fork") and len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1
+    middle = middle_of(journal) if many else None
+    if middle is None:
+        yield None
+        return
+    answer, pipe = os.pipe()
+    process = os.fork()
+    if process == 0:
+        _answer(journal, middle, pipe)
+    os.close(pipe)
+    try:
+        yield SecondHalf(middle, answer)
+    finally:
+        os.close(answer)
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(process, 0)
+
+
+def _answer(journal: Journal, middle: Middle, pipe: int) -> NoReturn:
+    """Fold the second half and write what it comes to, in a process that does nothing else; nothing if it is odd."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        answer = msgspec.msgpack.encode(fold(journal, middle))
+        with open(pipe, "wb") as stream:
+            stream.write(answer)
+    finally:
+        os._exit(0)
+
+
+def fold(journal: Journal, middle: Middle) -> Found | None:
+    """Fold what follows *middle*; None where no other snapshot does. Raises as `Catalog.apply_run`."""
+    place = middle.place
+    catalog: Catalog
+    catalog = Catalog(journal.where, Past(journal, lambda: catalog))
+    journal.entry_at(place.position, place.offset_bytes, place.hash)
+    catalog.begin(middle.journal_id, place.position, middle.prev, middle.data, ids=())
+    for entries in journal.read_runs(place.position):
+        catalog.apply_run(entries)
+    newest = catalog.snapshot
+    if newest is None or newest.position == place.position:
+        return None
+    ids = [hashes.tobytes() for hashes in catalog.positions.before(newest.position)]
+    set_aside = [event.position for event in catalog.set_aside if event.position < newest.position]
+    return Found(newest, ids, set_aside)
