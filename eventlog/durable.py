@@ -173,7 +173,9 @@ def sync_ancestors(path: str) -> None:
 
 def create_directory(path: str) -> None:
     """Create a directory and the ones above it where missing, none for others to write to. Trace: `mkdir` of each."""
-    if (parent := os.path.dirname(path)) not in ("", path) and not os.path.isdir(parent):
+    if os.path.isdir(path):
+        return
+    if (parent := os.path.dirname(path)) not in ("", path):
         create_directory(parent)
     os.makedirs(path, mode=0o755, exist_ok=True)
 

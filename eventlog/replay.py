@@ -230,8 +230,8 @@ class Replay:
 
     def hash_at(self, size: int) -> str | None:
         """Return the hash that the journal had after *size* entries; None where it never had so many."""
-        if size > self.catalog.size:
-            return None
+        if size >= self.catalog.size:
+            return self.catalog.hash if size == self.catalog.size else None
         found = chain.GENESIS
         for entries in self.past.runs(max(0, size - 1), max(0, size)):
             found = chain.hash_of(entries[-1])

@@ -50,6 +50,8 @@ def judge(tail: bytes, head: Head) -> TailVerdict:
 
         head: the newest valid slot.
     """
+    if not tail:
+        return TailVerdict(head, head)
     if len(tail) > APPEND_BYTES_MAX:
         return TailVerdict(head, head, refusal=f"expected at most {APPEND_BYTES_MAX} bytes of one append, got more")
     lines = tail.split(b"\n")
