@@ -1,8 +1,7 @@
 """
 An artifact's bytes → its SHA-256, sure that the file did not change meanwhile; and the ids of models.
 
-A file counts as unchanged while device, inode, size, mtime and ctime are the same; a change within one tick of the file
-system's clock (some milliseconds) that keeps the size cannot be seen this way, nor one through a writable memory map.
+When a file counts as unchanged, and what cannot be seen that way, stands in `eventlog.file_state`.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from msgspec import Struct
 
 from eventlog import durable
 from eventlog.errors import RefusedError
+from eventlog.file_state import State, state_of
 
 CHUNK_BYTES = 1 << 20
 AHEAD_CHUNKS = 4
@@ -43,12 +43,12 @@ class Artifact(Struct, frozen=True):
     path: str
     sha256: str
     size_bytes: int
-    state: tuple[int, int, int, int, int]
+    state: State
 
     def check_unchanged(self) -> None:
         """Raise `RefusedError` unless the file at `path` is still the one that was hashed."""
         with durable.refusing(self.path):
-            now = _state(os.stat(self.path, follow_symlinks=False))
+            now = state_of(os.stat(self.path, follow_symlinks=False))
         if now != self.state:
             raise RefusedError(f"{self.path}: changed after it was hashed: publish it when its writer is done")
 
@@ -69,10 +69,10 @@ def hash_artifact(path: str | os.PathLike[str], progress: Progress | None = None
         try:
             before = os.fstat(descriptor)
             digest, size_bytes = _digest(descriptor, before.st_size, progress)
-            state = _state(os.fstat(descriptor))
+            state = state_of(os.fstat(descriptor))
         finally:
             os.close(descriptor)
-    if state != _state(before) or size_bytes != before.st_size:
+    if state != state_of(before) or size_bytes != before.st_size:
         raise RefusedError(
             f"artifact {_display(given)}: changed while it was hashed: publish it when its writer is done"
         )
@@ -173,7 +173,3 @@ def _read_ahead(descriptor: int) -> Iterator[memoryview]:
         stopped = True
         free.release()
         reader.join()
-
-
-def _state(status: os.stat_result) -> tuple[int, int, int, int, int]:
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

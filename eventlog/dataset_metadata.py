@@ -9,6 +9,7 @@ from typing import Any
 from eventlog.errors import RefusedError
 
 DEPTH_MAX = 32
+_CONTAINERS = (dict, list)
 INTEGER_MIN = -(1 << 63)
 INTEGER_MAX = (1 << 64) - 1
 
@@ -76,6 +77,17 @@ def _strict_json(text: str) -> Any:
         raise ValueError(f"{constant} is not JSON")
 
     return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+
+
+def copied(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy that its receiver may change."""
+    return {key: _copied(value) if type(value) in _CONTAINERS else value for key, value in metadata.items()}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return copied(value)
+    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
 def parse_pairs(texts: tuple[str, ...]) -> dict[str, Any]:

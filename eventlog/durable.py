@@ -173,9 +173,7 @@ def sync_ancestors(path: str) -> None:
 
 def create_directory(path: str) -> None:
     """Create a directory and the ones above it where missing, none for others to write to. Trace: `mkdir` of each."""
-    if os.path.isdir(path):
-        return
-    if (parent := os.path.dirname(path)) not in ("", path):
+    if (parent := os.path.dirname(path)) not in ("", path) and not os.path.isdir(parent):
         create_directory(parent)
     os.makedirs(path, mode=0o755, exist_ok=True)
 

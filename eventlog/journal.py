@@ -104,6 +104,14 @@ class Journal(Protocol):
         """A path or URL, for messages."""
         ...
 
+    def files(self) -> Sequence[str]:
+        """
+        Return the paths of all files that tell what is acknowledged; none where files alone do not tell it.
+
+        As long as these look the same, nothing was appended.
+        """
+        ...
+
     def notices(self) -> Sequence[Notice]:
         """Return what a person should know about the last reading."""
         ...
@@ -234,6 +242,10 @@ class Journal(Protocol):
 
 class Subscriber(Protocol):
     """Something derived from the journal. It knows how far it has got, so a call that was missed loses nothing."""
+
+    def files(self) -> Sequence[str]:
+        """Return the paths of the subscriber's own files, also of those that are not there yet."""
+        ...
 
     def anchors(self, unreadable: Callable[[ModelogError], object] | None = None) -> Sequence[FoundAnchor]:
         """

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from eventlog import artifacts
+from eventlog.dataset_metadata import copied
 from eventlog.events import Event, ModelPublished
 
 
@@ -72,12 +73,12 @@ def path_shown(data: ModelPublished) -> str:
 
 
 def model_of(model_id: str, data: ModelPublished, time: datetime) -> ModelMetadata:
-    """Return the six attributes of the model that *data*, recorded at *time*, is about."""
+    """Return the six attributes of the model that *data*, recorded at *time*, is about; the receiver's own."""
     return ModelMetadata(
         model_id,
         data.backend,
         artifacts.path_from_text(data.artifact_path, data.artifact_path_hex),
         data.sha256,
         time,
-        data.dataset_metadata,
+        copied(data.dataset_metadata),
     )

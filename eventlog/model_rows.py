@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from eventlog.chain import GENESIS
+from eventlog.dataset_metadata import copied
 from eventlog.events import Event
 from eventlog.model import ModelMetadata, published_by, shown
 from eventlog.runs import StoredPublication
@@ -51,10 +52,13 @@ def rows_of(publications: Sequence[StoredPublication | Event]) -> list[bytes]:
 
 
 def models_of(publications: Sequence[StoredPublication | Event]) -> list[ModelMetadata]:
-    """Return the models that *publications* published."""
+    """Return the models that *publications* published; the receiver's own."""
     if any(map(_path_hex, publications)):
         return [published_by(_event(found)) for found in publications]
-    return list(starmap(ModelMetadata, map(_attributes, publications)))
+    return [
+        ModelMetadata(model_id, backend, path, digest, time, copied(metadata))
+        for model_id, backend, path, digest, time, metadata in map(_attributes, publications)
+    ]
 
 
 def models_in(rows: Sequence[bytes]) -> list[ModelMetadata] | None:

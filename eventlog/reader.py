@@ -12,6 +12,7 @@ from eventlog.catalog import Catalog, activation_of
 from eventlog.clock import utc_now
 from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
 from eventlog.events import Event, ModelPublished, ModelRolledBack
+from eventlog.file_state import settled
 from eventlog.journal import FoundAnchor, Journal, Subscriber
 from eventlog.log import log
 from eventlog.model import ModelMetadata
@@ -49,6 +50,8 @@ class RegistryReader:
         self._subscribers = subscribers
         self._now = now
         self._threads = threading.RLock()
+        self._files = [*replay.journal.files(), *(path for item in subscribers for path in item.files())]
+        self._settled: object = None
 
     def catalog(self, as_of: AsOf = None) -> Catalog:
         """
@@ -58,6 +61,22 @@ class RegistryReader:
         """
         with self._threads:
             return self._replay.at(self._size_at(as_of))
+
+    def _now_checked(self) -> Catalog:
+        """
+        Verify everything that there is, and return the state.
+
+        Where each file still looks as it did when all was verified, and nothing but the files decides, it still is so.
+        """
+        looks = settled(self._files) if self._replay.journal.files() and not self._checks else None
+        if looks is not None and self._settled == (looks, self._replay.catalog.size):
+            return self._replay.catalog
+        self._settled = None
+        catalog, foreign = self._compared(self._anchors())
+        self._refuse_lost(catalog, foreign)
+        if not foreign and not self._replay.journal.notices():
+            self._settled = looks, catalog.size
+        return catalog
 
     def get_active_model(self, *, as_of: AsOf = None) -> ModelMetadata | None:
         """Return the model that is active, or was at a moment; None before the first publish. As `list_models`."""
@@ -98,7 +117,7 @@ class RegistryReader:
         problem: ModelogError | None = None
         unread: list[ModelogError] = []
         try:
-            self._checked(self._anchors(unread.append))
+            self._refuse_lost(*self._compared(self._anchors(unread.append)))
             if unread:
                 raise unread[0]
         except JournalDamagedError as error:
@@ -123,22 +142,21 @@ class RegistryReader:
         """Verify everything, and return how much of it had happened at a moment."""
         with self._threads:
             if as_of is None:
-                return self._checked(self._anchors()).size
+                return self._now_checked().size
             from eventlog import moments  # noqa: PLC0415 - most questions are about now
 
             moment = moments.moment_of(as_of)
-            return moments.size_at(moment, self._checked(self._anchors()), self._now(), self._replay.past)
+            return moments.size_at(moment, self._now_checked(), self._now(), self._replay.past)
 
     def _anchors(self, unreadable: Callable[[ModelogError], object] | None = None) -> list[FoundAnchor]:
         return [item for subscriber in self._subscribers for item in subscriber.anchors(unreadable)]
 
-    def _checked(self, found: list[FoundAnchor]) -> Catalog:
-        catalog, foreign = self._compared(found)
+    def _refuse_lost(self, catalog: Catalog, foreign: list[FoundAnchor]) -> None:
+        """Raise `JournalDamagedError` where other files remember a journal and there is none; else tell of them."""
         for item in foreign:
             if catalog.size == 0:
                 raise self._replay.lost(item)
             log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
-        return catalog
 
     def _compared(self, found: list[FoundAnchor]) -> tuple[Catalog, list[FoundAnchor]]:
         """Read on, compare with the anchors, and return the state and the anchors of other journals."""

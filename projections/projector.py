@@ -98,6 +98,10 @@ class Projector:
         self._replay = replay
         self._projections = projections
 
+    def files(self) -> list[str]:
+        """Return the projections' files."""
+        return [projection.where for projection in self._projections]
+
     def anchors(self, unreadable: Callable[[ModelogError], object] | None = None) -> list[FoundAnchor]:
         """Return what the projections say of the journal."""
         found = []

@@ -52,6 +52,10 @@ class JsonlJournal:
         self._writer: JsonlWriter | None = None
         self._synced = Head()
 
+    def files(self) -> Sequence[str]:
+        """Return journal and head."""
+        return self.where, self._head_path
+
     def notices(self) -> Sequence[Notice]:
         """Return what the last reading found beside the acknowledged lines."""
         return tuple(self._reader.notices)

@@ -17,17 +17,16 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from hashlib import sha256
-from operator import attrgetter
 
 from eventlog import durable
 from eventlog.engines.jsonl_head import Head
 from eventlog.errors import RefusedError
+from eventlog.file_state import state_of
 
 NAME = "journal.stamp"
 ENTRIES_MIN = 256
 """A shorter journal is verified in less time than a stamp would save."""
 
-_state = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 _BYTES = 20 + 1 + 64 + 4 * 21 + 17 + 1
 
 
@@ -74,4 +73,4 @@ def put(path: str, head: Head, status: os.stat_result | None) -> None:
 
 def is_same(one: os.stat_result | None, other: os.stat_result | None) -> bool:
     """Say whether a file has certainly not been written to between two looks at it."""
-    return one is not None and other is not None and _state(one) == _state(other)
+    return one is not None and other is not None and state_of(one) == state_of(other)

@@ -23,6 +23,10 @@ class MemoryJournal:
         self._entries: list[bytes] = []
         self._lock = threading.RLock()
 
+    def files(self) -> Sequence[str]:
+        """Return nothing: no file tells."""
+        return ()
+
     def notices(self) -> Sequence[Notice]:
         """Return nothing: there is nothing to notice."""
         return ()
