@@ -114,7 +114,7 @@ def _digest(descriptor: int, size_bytes: int, progress: Progress | None) -> tupl
     """Return SHA-256 and length of what is read; a file that goes on growing is given up."""
     digest = sha256()
     done = 0
-    for part in _read_whole(descriptor) if size_bytes <= AHEAD_BYTES_MIN else _read_ahead(descriptor):
+    for part in _read_whole(descriptor, size_bytes) if size_bytes <= AHEAD_BYTES_MIN else _read_ahead(descriptor):
         digest.update(part)
         done += len(part)
         if done > size_bytes:
@@ -124,9 +124,9 @@ def _digest(descriptor: int, size_bytes: int, progress: Progress | None) -> tupl
     return digest.hexdigest(), done
 
 
-def _read_whole(descriptor: int) -> Iterator[memoryview]:
-    """Yield what is read, part by part; each is only good until the next."""
-    buffer = bytearray(CHUNK_BYTES)
+def _read_whole(descriptor: int, size_bytes: int) -> Iterator[memoryview]:
+    """Yield what is read, part by part, of about *size_bytes*; each is only good until the next."""
+    buffer = bytearray(min(CHUNK_BYTES, size_bytes + 1))
     while count := os.readv(descriptor, [buffer]):
         yield memoryview(buffer)[:count]
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import chain
 
 import msgspec
 from msgspec import Struct
@@ -143,10 +144,11 @@ class Rows:
             return None
         known = len(self._rows) if catalog.journal_id == self._journal_id else 0
         new = catalog.published.since(known)
-        if new is None:
-            known, new = 0, list(catalog.published.events())
         self._journal_id = catalog.journal_id
-        self._rows[known:] = rows_of(new)
+        if new is None:
+            self._rows = list(chain.from_iterable(catalog.published.rows()))
+        else:
+            self._rows[known:] = rows_of(new)
         return self._rows
 
 
