@@ -24,7 +24,7 @@ def last_lines(descriptor: int, end_bytes: int, text: bytes) -> tuple[list[bytes
             return data[first:].split(b"\n")[:-1], end_bytes - size_bytes + first
         if size_bytes in (end_bytes, _BACK_BYTES_MAX):
             return [], end_bytes
-        size_bytes = min(size_bytes * 4, _BACK_BYTES_MAX)
+        size_bytes = min(size_bytes * 2, _BACK_BYTES_MAX)
 
 
 def line_at(descriptor: int, offset_bytes: int, entry_hash: str) -> bytes | None:
