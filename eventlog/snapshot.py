@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from eventlog.key_events import Standing
 
-ENTRIES = 512
+ENTRIES = 256
 """After so many entries comes the next snapshot; as many at most are folded when a journal is opened."""
 
 BYTES_MAX = 60_000
