@@ -14,7 +14,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from eventlog.errors import LockTimeoutError, RefusedError, reason_of
@@ -32,9 +32,13 @@ def checked_timeout(seconds: float) -> float:
     return min(seconds, LOCK_TIMEOUT_SECONDS_MAX)
 
 
-def acquire(descriptor: int, where: str, *, timeout_seconds: float) -> bool:
+def acquire(
+    descriptor: int, where: str, *, timeout_seconds: float, is_needless: Callable[[], bool] = lambda: False
+) -> bool | None:
     """
     Take the exclusive lock on an open file or directory; say whether somebody else had it first.
+
+    None says that the lock was not taken: while somebody else had it, it has become needless.
 
     Args:
         descriptor: closing it releases the lock.
@@ -42,6 +46,8 @@ def acquire(descriptor: int, where: str, *, timeout_seconds: float) -> bool:
         where: the path, for the message.
 
         timeout_seconds: 0 tries once.
+
+        is_needless: asked while somebody else has the lock.
 
     Raises:
         LockTimeoutError: somebody else held it for that long.
@@ -53,6 +59,8 @@ def acquire(descriptor: int, where: str, *, timeout_seconds: float) -> bool:
     waited = False
     while not try_acquire(descriptor, where):
         waited = True
+        if is_needless():
+            return None
         if time.monotonic() >= deadline:
             raise timed_out(where, holder_of(descriptor) or "another process", timeout_seconds)
         time.sleep(pause * _spread())
@@ -66,9 +74,11 @@ def _spread() -> float:
 
 
 @contextmanager
-def locked_directory(path: str, *, timeout_seconds: float) -> Iterator[bool]:
+def locked_directory(
+    path: str, *, timeout_seconds: float, is_needless: Callable[[], bool] = lambda: False
+) -> Iterator[bool | None]:
     """
-    Hold the lock of a directory, which guards the files that are replaced in it; gives whether we had to wait for it.
+    Hold the lock of a directory, which guards the files that are replaced in it; gives what `acquire` returns.
 
     Raises:
         LockTimeoutError, RefusedError: as `acquire`.
@@ -77,7 +87,7 @@ def locked_directory(path: str, *, timeout_seconds: float) -> Iterator[bool]:
     """
     descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield acquire(descriptor, path, timeout_seconds=timeout_seconds)
+        yield acquire(descriptor, path, timeout_seconds=timeout_seconds, is_needless=is_needless)
     finally:
         release(descriptor)
 

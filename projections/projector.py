@@ -72,7 +72,7 @@ class Projection(Protocol):
 
         Args:
             newest: returns what others have appended meanwhile, too. Whoever had to wait for another writer of the
-                file asks for it, so that of many who wait one writes for all.
+                file, and still finds it behind, asks for it, so that of many who wait one writes for all.
 
         Raises:
             ModelogError, OSError: could not; the file is as it was.

@@ -120,14 +120,19 @@ class RegistryJson:
 
     def write(self, catalog: Catalog, *, rebuild: bool, newest: Callable[[], Catalog] | None = None) -> None:
         """Bring the file up to *catalog*, never back behind what it holds."""
-        with locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds) as waited:
-            catalog = newest() if waited and newest else catalog
+
+        def is_needless() -> bool:
             applied = self.anchor()
             near = applied is not None and self.may_lag(applied, catalog) and not catalog.gave_up(applied)
-            if is_due(applied, catalog, rebuild=rebuild) and (rebuild or not near):
-                durable.replace_file(self.where, parts(catalog, self._rows.of(catalog)))
-            else:
-                durable.sync_directory(self._directory)  # whoever wrote it may have died before it did
+            return not is_due(applied, catalog, rebuild=rebuild) or (near and not rebuild)
+
+        timeout = self._lock_timeout_seconds
+        with locking.locked_directory(self._directory, timeout_seconds=timeout, is_needless=is_needless) as waited:
+            if waited is not None and not is_needless():
+                state = newest() if waited and newest else catalog
+                durable.replace_file(self.where, parts(state, self._rows.of(state)))
+                return
+        durable.sync_directory(self._directory)  # whoever wrote it may have died before it did
 
 
 class Rows:

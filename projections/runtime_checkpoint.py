@@ -61,19 +61,24 @@ class RuntimeCheckpointProjection:
         """
         if catalog.active_id() is None:
             return
-        with self._manager.locked() as waited:
-            catalog = newest() if waited and newest else catalog
-            anchor = self.stored().anchor
-            if anchor is not None and anchor.journal_id != catalog.journal_id:
-                if not catalog.covers(anchor):
-                    raise RefusedError(
-                        f"{self.where}: expected one that follows journal {catalog.journal_id}, "
-                        f"got {anchor.journal_id}: check --state-dir, or publish with --take-over"
-                    )
-            elif not is_due(anchor, catalog, rebuild=rebuild):
-                durable.sync_directory(os.path.dirname(self.where))  # whoever wrote it may have died before it did
+
+        def is_needless() -> bool:
+            anchor = self.anchor()
+            if anchor is None or anchor.journal_id == catalog.journal_id:
+                return not is_due(anchor, catalog, rebuild=rebuild)
+            if not catalog.covers(anchor):
+                raise RefusedError(
+                    f"{self.where}: expected one that follows journal {catalog.journal_id}, "
+                    f"got {anchor.journal_id}: check --state-dir, or publish with --take-over"
+                )
+            return False
+
+        with self._manager.locked(is_needless) as waited:
+            if waited is not None and not is_needless():
+                state = newest() if waited and newest else catalog
+                self._manager.put_active_model(render(state) or b"null")
                 return
-            self._manager.put_active_model(render(catalog) or b"null")
+        durable.sync_directory(os.path.dirname(self.where))  # whoever wrote it may have died before it did
 
 
 def render(catalog: Catalog) -> bytes | None:

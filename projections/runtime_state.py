@@ -193,14 +193,15 @@ class RuntimeStateManager:
                 durable.remove_file(self.where)
 
     @contextmanager
-    def locked(self) -> Iterator[bool]:
+    def locked(self, is_needless: Callable[[], bool] = lambda: False) -> Iterator[bool | None]:
         """
-        Keep other writers of this runtime checkpoint out; gives whether we had to wait for one.
+        Keep other writers of this runtime checkpoint out; gives what `eventlog.locking.acquire` returns.
 
         Raises LockTimeoutError, OSError.
         """
         durable.create_directory(self._directory)
-        with locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds) as waited:
+        timeout = self._lock_timeout_seconds
+        with locking.locked_directory(self._directory, timeout_seconds=timeout, is_needless=is_needless) as waited:
             yield waited
 
     def _bytes(self) -> bytes | None:

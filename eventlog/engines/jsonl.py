@@ -91,7 +91,14 @@ class JsonlJournal:
         return self._reader.mentions(text)
 
     def confirm(self, *, mend: bool = True) -> None:
-        """Have a writer's look at the head, which makes it durable; who may only read can only sync the files."""
+        """
+        Have a writer's look at the head, which makes it durable; who may only read can only sync the files.
+
+        Where the stamp fits, that was done.
+        """
+        head = self._reader.read_head().newest
+        if head is not None and jsonl_stamp.fits(self._stamp_path, head, jsonl_stamp.look(self.where)):
+            return
         if mend and os.access(self._head_path, os.W_OK):
             with self.exclusive():
                 return
@@ -114,13 +121,11 @@ class JsonlJournal:
                 self._reader.acknowledged()  # a head without its journal is damage: leave it as it is
             with self._locked() as descriptor:
                 writer = JsonlWriter(descriptor, self.where, self._head_path, self._quarantine)
+                status = jsonl_stamp.look(descriptor)
                 try:
-                    self._synced = writer.mend(self._reader, self._synced)
-                    status = jsonl_stamp.look(descriptor)
-                    if not self._reader.is_whole(status) and (
-                        self._synced.size == 0 or jsonl_stamp.fits(self._stamp_path, self._synced, status)
-                    ):
-                        self._reader.note_whole(status)
+                    self._synced = writer.mend(self._reader, lambda head: self._is_synced(head, status))
+                    if self._synced.size == 0:
+                        self._reader.note_whole(jsonl_stamp.look(descriptor))
                     self._writer = writer
                     yield
                 finally:
@@ -141,6 +146,15 @@ class JsonlJournal:
 
         with self._one_thread(), self._opened() if dry_run else self._locked() as descriptor:
             yield JsonlRepair(descriptor, self.where, self._head_path, self._quarantine)
+
+    def _is_synced(self, head: Head, status: os.stat_result | None) -> bool:
+        """Say whether a head is certainly durable: we made it so, or the stamp of whoever did fits the journal."""
+        if head == self._synced:
+            return True
+        if not jsonl_stamp.fits(self._stamp_path, head, status):
+            return False
+        self._reader.note_whole(status)
+        return True
 
     def discarded(self) -> Sequence[DiscardedTail]:
         """Return what is in quarantine and not yet recorded in the journal."""

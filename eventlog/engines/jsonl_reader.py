@@ -23,6 +23,8 @@ from eventlog.journal import APPEND_BYTES_MAX, Notice
 _HEAD_ATTEMPTS = 5
 _HEAD_PAUSE_SECONDS = 0.002
 _LOOKS_MAX = 20
+RESUME_ENTRIES_MIN = 256
+"""A shorter journal is read from zero as quickly."""
 
 
 class JsonlReader:
@@ -107,7 +109,7 @@ class JsonlReader:
         does not say that nothing before them was written to since it was verified.
         """
         with self._looking() as (descriptor, head):
-            if descriptor is None or self.notices:
+            if descriptor is None or self.notices or head.size < RESUME_ENTRIES_MIN:
                 return None
             status = jsonl_stamp.look(descriptor)
             if not jsonl_stamp.fits(stamp_path, head, status):

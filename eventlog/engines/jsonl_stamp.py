@@ -5,7 +5,8 @@ The stamp: what the journal's file looked like when all of it had last been veri
 
 Whoever writes to a file through the file system moves its ctime, which nobody can set. As long as the stamp fits the
 file, no byte of it was written to since. The stamp proves nothing about what is shown: that is verified whenever it is
-read. It only says that what is not read need not be. Where it is missing or does not fit, everything is verified from
+read. It only says that what is not read need not be; and, as it is written after the sync of the head, that this has
+reached the disk. Where it is missing or does not fit, everything is verified from
 the first byte on. It is no part of the history, and says nothing about a copy of the journal.
 
 A file system notes times in ticks of some milliseconds (Linux before 6.13): a change within the tick of the last append
@@ -24,16 +25,13 @@ from eventlog.errors import RefusedError
 from eventlog.file_state import state_of
 
 NAME = "journal.stamp"
-ENTRIES_MIN = 256
-"""A shorter journal is verified in less time than a stamp would save."""
-
 _BYTES = 20 + 1 + 64 + 4 * 21 + 17 + 1
 
 
-def look(descriptor: int) -> os.stat_result | None:
-    """Return the status of an open journal; None where it cannot be told, and then there is no stamp for it."""
+def look(journal: int | str) -> os.stat_result | None:
+    """Return the status of a journal, open or by its path; None where it cannot be told: then there is no stamp."""
     try:
-        return os.fstat(descriptor)
+        return os.fstat(journal) if isinstance(journal, int) else os.lstat(journal)
     except OSError:
         return None
 
@@ -48,7 +46,7 @@ def spelled(head: Head, status: os.stat_result) -> bytes:
 def fits(path: str, head: Head, status: os.stat_result | None) -> bool:
     """Say whether the stamp at *path* is that of a journal file of that *status* and *head*."""
     try:
-        if status is None or head.size < ENTRIES_MIN or status.st_size != head.end_bytes:
+        if status is None or status.st_size != head.end_bytes:
             return False
         return durable.read_start(path, _BYTES) == spelled(head, status)
     except (OSError, RefusedError):
@@ -61,7 +59,7 @@ def put(path: str, head: Head, status: os.stat_result | None) -> None:
 
     The caller holds the journal's lock.
     """
-    if status is None or head.size < ENTRIES_MIN or status.st_size != head.end_bytes:
+    if status is None or status.st_size != head.end_bytes:
         return
     with suppress(OSError, RefusedError):
         descriptor = durable.open_regular(path, os.O_WRONLY | os.O_CREAT)

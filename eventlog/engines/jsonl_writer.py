@@ -18,7 +18,7 @@ What an error means depends on where it comes:
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from eventlog import durable
@@ -48,17 +48,17 @@ class JsonlWriter:
         self._spare = 1
         self._head: Head | None = None
 
-    def mend(self, reader: JsonlReader, synced: Head) -> Head:
+    def mend(self, reader: JsonlReader, is_synced: Callable[[Head], bool]) -> Head:
         """
         Apply the tail rule as a writer.
 
-        A head that another process wrote is written again as it is and synced first, in case that process died before
-        its sync or was told that it failed: nothing must rest on a slot that the disk may not have.
+        A head of which nobody knows is written again as it is and synced first, in case its writer died before its sync
+        or was told that it failed: nothing must rest on a slot that the disk may not have.
 
         Args:
             reader: of this journal.
 
-            synced: the head that this process itself wrote and synced last.
+            is_synced: says whether it is certain that a head is durable.
 
         Returns the head, which is durable.
 
@@ -68,7 +68,7 @@ class JsonlWriter:
             RefusedError: the disk did not let us; nothing that was acknowledged was touched.
         """
         try:
-            return self._mend(reader, synced)
+            return self._mend(reader, is_synced)
         except OutcomeUnknownError as error:
             if isinstance(error.__cause__, KeyboardInterrupt):
                 raise error.__cause__ from None
@@ -76,7 +76,7 @@ class JsonlWriter:
             reason = reason_of(cause) if isinstance(cause, OSError) else str(cause)
             raise RefusedError(f"{self._head_path}: cannot be brought up to date: {reason}") from error
 
-    def _mend(self, reader: JsonlReader, synced: Head) -> Head:
+    def _mend(self, reader: JsonlReader, is_synced: Callable[[Head], bool]) -> Head:
         with durable.refusing(self._where):
             found = reader.read_head()
             size_bytes = os.fstat(self._descriptor).st_size
@@ -95,7 +95,7 @@ class JsonlWriter:
                     position=verdict.head.size,
                     offset_bytes=verdict.head.end_bytes,
                 )
-            if found.newest not in (None, synced):
+            if found.newest is not None and not is_synced(found.newest):
                 self._spare = 1 - found.spare
                 self._acknowledge(head)
             self._spare = found.spare

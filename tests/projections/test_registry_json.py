@@ -182,7 +182,8 @@ def test_leftover_of_a_temporary_name(place, leftover):
 
     assert victim.read_bytes() == b"precious"
     assert json.loads(place.registry_json.read_bytes())["active_model_id"] == model.model_id
-    assert sorted(path.name for path in place.models.iterdir()) == ["journal.head", "journal.jsonl", "registry.json"]
+    names = ["journal.head", "journal.jsonl", "journal.stamp", "registry.json"]
+    assert sorted(path.name for path in place.models.iterdir()) == names
 
 
 def test_link_in_its_place(place):

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from specimen import Specimen, open_specimen
 
-from eventlog.engines import jsonl_stamp, open_journal
+from eventlog.engines import jsonl_reader, open_journal
 from eventlog.journal import Journal
 
 ENGINES: dict[str, Callable[[Path], Journal]] = {
@@ -29,7 +29,7 @@ ENGINES: dict[str, Callable[[Path], Journal]] = {
 @pytest.fixture(params=ENGINES.values(), ids=ENGINES.keys())
 def journal(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
     """An empty journal of each engine."""
-    monkeypatch.setattr(jsonl_stamp, "ENTRIES_MIN", 1)
+    monkeypatch.setattr(jsonl_reader, "RESUME_ENTRIES_MIN", 1)
     factory: Callable[[Path], Journal] = request.param
     return factory(tmp_path)
 

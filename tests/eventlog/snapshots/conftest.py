@@ -14,7 +14,7 @@ import pytest
 from support import Place, fast_place
 
 from eventlog import event_ids, lookup, snapshot
-from eventlog.engines import jsonl_stamp
+from eventlog.engines import jsonl_reader
 from projections import registry_json
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -26,7 +26,7 @@ from long_history import ENTRIES, SIZE, restamp, write
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that comes with length comes early."""
     monkeypatch.setattr(snapshot, "ENTRIES", ENTRIES)
-    monkeypatch.setattr(jsonl_stamp, "ENTRIES_MIN", 1)
+    monkeypatch.setattr(jsonl_reader, "RESUME_ENTRIES_MIN", 1)
     monkeypatch.setattr(event_ids, "NEWEST_MAX", 4)
     monkeypatch.setattr(lookup, "RECENT_MAX", 2)
     monkeypatch.setattr(lookup, "_BLOCK", 4)
@@ -37,7 +37,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 def _written() -> Iterator[tuple[Place, dict[str, bytes]]]:
     with pytest.MonkeyPatch.context() as patch, fast_place() as place:
         patch.setattr(snapshot, "ENTRIES", ENTRIES)
-        patch.setattr(jsonl_stamp, "ENTRIES_MIN", 1)
+        patch.setattr(jsonl_reader, "RESUME_ENTRIES_MIN", 1)
         write(place, SIZE)
         yield place, place.files()
 
