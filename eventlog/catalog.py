@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from eventlog import artifacts, chain, clock, codec, runs
 from eventlog.errors import JournalDamagedError
 from eventlog.event_ids import EventIds, Hashes
@@ -76,16 +78,18 @@ class Catalog:
         where: the journal's path, for messages.
 
         history: finds what was folded before, of which only the newest is kept; without it all is.
+
+        keep_ids: keep all event ids, so that each is compared at once; else those far apart are in `check_ids`.
     """
 
-    def __init__(self, where: str = "journal", history: History | None = None) -> None:
+    def __init__(self, where: str = "journal", history: History | None = None, *, keep_ids: bool = False) -> None:
         self.where = where
         self.journal_id: str | None = None
         self.size = 0
         self.hash = chain.GENESIS
         self.published = Publications(history)
         self.active: dict[str, Activation] = {}
-        self.positions = EventIds(history)
+        self.positions = EventIds(history, keep=keep_ids)
         self.taken_over: dict[str, int] = {}
         self.given_up: set[tuple[int, str]] = set()
         self.set_aside: list[Event] = []
@@ -189,7 +193,6 @@ class Catalog:
         return SnapshotTaken(
             offset_bytes=self.offset_bytes,
             models=len(self.published),
-            rows_hash=self.rows.hexdigest(),
             newest=sorted(self.published.newest),
             active=self.active,
             latest_time=self.latest_time,
@@ -199,6 +202,7 @@ class Catalog:
             taken_over=self.taken_over,
             given_up=sorted(self.given_up),
             previous=self.snapshot,
+            rows_hash=self.rows.hexdigest(),
         )
 
     def begin(self, journal_id: str, position: int, prev: str, data: SnapshotTaken, ids: Hashes | None = None) -> None:
@@ -278,11 +282,11 @@ class Catalog:
             raise self._impossible(event, error.expected, error.got) from None
 
     def _snapshot_taken(self, event: Event, data: SnapshotTaken, entry: bytes) -> None:
-        if data != self.taken():
+        if data != replace(self.taken(), rows_hash=data.rows_hash and self.rows.hexdigest()):
             raise self._impossible(event, "the state that the entries before it give", "another one")
         self.snapshot = Place(event.position, self.offset_bytes, chain.hash_of(entry))
         self.positions.put_aside(event.position)
-        self.rows = RowsHash(data.rows_hash)
+        self.rows = RowsHash(data.rows_hash or chain.GENESIS)
 
     def _take_over(self, event: Event, anchor: Anchor | None) -> None:
         if anchor is not None:

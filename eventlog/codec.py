@@ -14,6 +14,7 @@ Source: CloudEvents 1.0.2, JSON event format; `sequence` is its documented exten
 
 from __future__ import annotations
 
+import re
 from datetime import UTC
 from functools import cache
 from typing import Any, Literal
@@ -58,12 +59,12 @@ class _Type(Struct):
     type: str
 
 
-class _Source(Struct):
+class _Claims(Struct):
+    sequence: str
     source: str
 
 
-class _Sequence(Struct):
-    sequence: str
+_DIGITS = re.compile("[0-9]{20}")
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
@@ -155,17 +156,19 @@ def decode(entry: bytes, position: int, journal_id: str | None, where: str) -> E
 
 def journal_id_of(entry: bytes) -> str | None:
     """Return the id of the journal that a sealed *entry* says it belongs to; None where it is no event."""
-    try:
-        source = msgspec.json.decode(chain.body_of(entry) + b"}", type=_Source).source
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-    return source.removeprefix(SOURCE) if source.startswith(SOURCE) else None
+    claims = _claims(entry)
+    return claims.source.removeprefix(SOURCE) if claims and claims.source.startswith(SOURCE) else None
 
 
 def position_of(entry: bytes) -> int | None:
     """Return where a sealed *entry* says it stands; None where it is no event."""
+    claims = _claims(entry)
+    return int(claims.sequence) if claims and _DIGITS.fullmatch(claims.sequence) else None
+
+
+def _claims(entry: bytes) -> _Claims | None:
     try:
-        return int(msgspec.json.decode(chain.body_of(entry) + b"}", type=_Sequence).sequence)
+        return msgspec.json.decode(chain.body_of(entry) + b"}", type=_Claims)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 

@@ -34,15 +34,18 @@ class EventIds:
     The positions of events by event id.
 
     Args:
-        history: finds older ones, and what two ids with the same hash mean; without it all are kept, and a hash is
-            believed.
+        history: finds older ones, and what two ids with the same hash mean; without it a hash is believed.
+
+        keep: keep all with their positions; always so without *history*.
     """
 
-    def __init__(self, history: History | None = None) -> None:
+    def __init__(self, history: History | None = None, *, keep: bool = False) -> None:
         self._history = history
+        self._keep = keep or history is None
         self._newest: dict[int, int] = {}
         self._same_hash: dict[str, int] = {}
-        self._aside: list[array[int]] | None = []
+        self._aside: list[array[int]] = []
+        self._compares = True
         self._absent: set[str] = set()
         self._older_stop = 0
 
@@ -51,18 +54,16 @@ class EventIds:
         Begin behind the first *position* entries.
 
         Args:
-            aside: the sorted hashes of ids to compare with later, beside those that are known; None for no comparison.
+            aside: the sorted hashes of ids to compare with in the end, beside those that are known; None for none.
         """
-        if aside is None or self._aside is None:
-            self._aside = None
-        else:
-            self._aside = [*aside, *self.before(position)]
+        self._compares = self._compares and aside is not None
+        self._aside = [*(aside or ()), *self.before(position)] if self._compares else []
         self._newest, self._older_stop, self._absent = {}, position, set()
 
     def before(self, position: int) -> list[array[int]]:
         """Return the sorted hashes of ids before *position*, which is that of a snapshot not far back, in pieces."""
         newest = sorted(key for key, at in self._newest.items() if at < position)
-        return [*(self._aside or []), array("q", newest)]
+        return [*self._aside, array("q", newest)]
 
     def __eq__(self, other: object) -> bool:
         """Say whether the same ids are at the same places; only within one process."""
@@ -130,7 +131,8 @@ class EventIds:
         """
         Return the first event that has the id of an earlier one, and where that stands; None where there is none.
 
-        To be asked once, when all that was there has been folded: what was put aside was not compared yet.
+        That is asked when all that is there has been folded, and forgets what was put aside: later ids are compared
+        with the newest alone.
         """
         stop = max(self._newest.values(), default=self._older_stop - 1) + 1
         suspects = set(chain.from_iterable(map(_twice, _ranges(self.before(stop))))) if self._aside else ()
@@ -138,14 +140,14 @@ class EventIds:
         for event in self._history.events(0, stop) if suspects and self._history else ():
             if hash(event.id) in suspects and seen.setdefault(event.id, event.position) != event.position:
                 return event, seen[event.id]
-        self._aside = None
+        self._aside, self._compares = [], False
         return None
 
     def put_aside(self, position: int) -> None:
         """Keep the newest within bounds, where a snapshot stands at *position*."""
-        if self._history is None or len(self._newest) <= NEWEST_MAX:
+        if self._keep or len(self._newest) <= NEWEST_MAX:
             return
-        if self._aside is not None:
+        if self._compares:
             self._aside.append(array("q", sorted(self._newest)))
         self._newest, self._older_stop, self._absent = {}, position, set()
 

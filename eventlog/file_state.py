@@ -14,8 +14,12 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 State = tuple[int, int, int, int, int]
+Looks = tuple[State | None, ...]
 SETTLED_SECONDS = 0.1
 """A file that was changed longer ago than this does not look the same after another change: the tick is over."""
+
+COARSE_SECONDS = 2.1
+"""The same where a file system seems to note no more than seconds, or pairs of them."""
 
 _attributes = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 
@@ -26,7 +30,7 @@ def state_of(status: os.stat_result) -> State:
     return found
 
 
-def settled(paths: Sequence[str], now: float | None = None) -> tuple[State | None, ...] | None:
+def settled(paths: Sequence[str], now: float | None = None) -> Looks | None:
     """
     Return what the files at *paths* look like, None for each that is not there.
 
@@ -37,7 +41,7 @@ def settled(paths: Sequence[str], now: float | None = None) -> tuple[State | Non
 
     Returns None instead where one was changed so recently that the next change may not show, or cannot be looked at.
     """
-    before = ((time.time() if now is None else now) - SETTLED_SECONDS) * 1e9
+    now = time.time() if now is None else now
     states: list[State | None] = []
     for path in paths:
         try:
@@ -47,7 +51,8 @@ def settled(paths: Sequence[str], now: float | None = None) -> tuple[State | Non
             continue
         except OSError:
             return None
-        if state[-1] > before:
+        changed = state[-1]
+        if changed > (now - (SETTLED_SECONDS if changed % 1_000_000_000 else COARSE_SECONDS)) * 1e9:
             return None
         states.append(state)
     return tuple(states)

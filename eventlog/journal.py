@@ -108,7 +108,7 @@ class Journal(Protocol):
         """
         Return the paths of all files that tell what is acknowledged; none where files alone do not tell it.
 
-        As long as these look the same, nothing was appended.
+        As long as these look the same, nothing was appended since the last reading, and there is nothing to notice.
         """
         ...
 

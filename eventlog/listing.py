@@ -33,6 +33,8 @@ ATTRIBUTES = (
 )
 """What a model may be filtered and sorted by, beside its metadata."""
 
+_ROWS = 64
+
 
 class Listing(Struct, frozen=True):
     """
@@ -78,6 +80,13 @@ def rows(catalog: Catalog, listing: Listing) -> list[bytes]:
         return rows_of(list(publications(catalog, listing)))
     found = list(chain.from_iterable(catalog.published.rows()))
     return found if listing.reverse else found[::-1]
+
+
+def some_rows(catalog: Catalog, listing: Listing) -> Iterator[list[bytes]]:
+    """Yield the same, some at a time, from the entries; memory stays bounded where nothing is sorted."""
+    events = publications(catalog, listing)
+    while some := list(islice(events, _ROWS)):
+        yield rows_of(some)
 
 
 def publications(catalog: Catalog, listing: Listing) -> Iterator[Event]:

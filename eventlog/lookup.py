@@ -14,13 +14,14 @@ from typing import Protocol
 from eventlog.events import MODEL_ID, Event
 from eventlog.model import ModelMetadata, published_by
 from eventlog.model_rows import models_in, models_of, rows_of
-from eventlog.runs import StoredPublication
+from eventlog.runs import StoredPublication, event_of
 
 RECENT_MAX = 1_024
 """How many publications are kept, at about 1.3 KB each."""
 
 _SECOND = 14
 _BLOCK = 4_096
+_ROWS = 256
 
 
 class History(Protocol):
@@ -84,7 +85,7 @@ class Publications(Mapping[str, Event]):
         found = self._recent.get(model_id) or self._older(model_id)
         if found is None:
             raise KeyError(model_id)
-        return _event(found)
+        return event_of(found)
 
     def __contains__(self, model_id: object) -> bool:
         """Say whether a model was published."""
@@ -104,15 +105,16 @@ class Publications(Mapping[str, Event]):
         if newest_first:
             starts = reversed(range(0, self._older_stop, _BLOCK))
             blocks = (reversed(list(self._published(start, start + _BLOCK))) for start in starts)
-            return chain(map(_event, reversed(recent)), chain.from_iterable(blocks))
-        return chain(self._published(0, self._older_stop), map(_event, recent))
+            return chain(map(event_of, reversed(recent)), chain.from_iterable(blocks))
+        return chain(self._published(0, self._older_stop), map(event_of, recent))
 
     def rows(self) -> Iterator[Sequence[bytes]]:
         """Yield the rows of the models in their order, some at a time; memory stays bounded."""
         recent = list(self._recent.values())
         if self._history is not None and self._older_stop:
             yield from self._history.rows(self._older_stop)
-        yield rows_of(recent)
+        for first in range(0, len(recent), _ROWS):
+            yield rows_of(recent[first : first + _ROWS])
 
     def models(self) -> list[ModelMetadata]:
         """Return the models in their order."""
@@ -130,7 +132,7 @@ class Publications(Mapping[str, Event]):
         missing = self._count - count
         if not 0 <= missing <= len(self._recent):
             return None
-        return list(map(_event, islice(self._recent.values(), len(self._recent) - missing, None)))
+        return list(map(event_of, islice(self._recent.values(), len(self._recent) - missing, None)))
 
     def add(self, event: Event) -> None:
         """Go on by one publication, whose model id is new."""
@@ -154,7 +156,7 @@ class Publications(Mapping[str, Event]):
         self._recent.update(zip(model_ids, events, strict=True))
         if self._history is not None and len(self._recent) > 2 * RECENT_MAX:
             self._recent = dict(islice(self._recent.items(), len(self._recent) - RECENT_MAX, None))
-            self._older_stop = _event(next(iter(self._recent.values()))).position
+            self._older_stop = event_of(next(iter(self._recent.values()))).position
 
     def are_new(self, model_ids: Sequence[str]) -> bool:
         """Say whether none of *model_ids* was published, and none stands twice among them."""
@@ -176,7 +178,3 @@ class Publications(Mapping[str, Event]):
         if self._history is None or start >= self._older_stop:
             return iter(())
         return iter(self._history.publications(start, min(stop, self._older_stop)))
-
-
-def _event(found: StoredPublication | Event) -> Event:
-    return found if isinstance(found, Event) else found.event()

@@ -3,15 +3,16 @@ Models many at a time; their rows, as `registry.json` has them, and the hash by 
 
     rows_hash after a snapshot = SHA-256(rows_hash of the snapshot before ‖ the rows of the models published since)
 
-The hash before stands there as 64 hex digits, before the first snapshot as 64 zeros; each row ends in a comma and a
+The hash before stands there as 64 hex digits, or as 64 zeros where there is none; each row ends in a comma and a
 newline. So rows that lie anywhere are proven, block by block, without the entries they were made of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Sequence
 from hashlib import sha256
-from itertools import islice, starmap
+from itertools import starmap
 from operator import attrgetter
 from typing import Any
 
@@ -22,10 +23,11 @@ from eventlog.chain import GENESIS
 from eventlog.dataset_metadata import copied
 from eventlog.events import Event
 from eventlog.model import ModelMetadata, published_by, shown
-from eventlog.runs import StoredPublication
+from eventlog.runs import StoredPublication, event_of
 
 ROW_END = b",\n"
 
+_PATHS_ARE_UTF8 = sys.getfilesystemencoding() == "utf-8"
 _ODD_BYTE = b"\\\\x"
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(list[ModelMetadata])
@@ -53,8 +55,8 @@ def rows_of(publications: Sequence[StoredPublication | Event]) -> list[bytes]:
 
 def models_of(publications: Sequence[StoredPublication | Event]) -> list[ModelMetadata]:
     """Return the models that *publications* published; the receiver's own."""
-    if any(map(_path_hex, publications)):
-        return [published_by(_event(found)) for found in publications]
+    if any(map(_path_hex, publications)) or not _PATHS_ARE_UTF8:
+        return list(map(published_by, map(event_of, publications)))
     return [
         ModelMetadata(model_id, backend, path, digest, time, copied(metadata))
         for model_id, backend, path, digest, time, metadata in map(_attributes, publications)
@@ -62,15 +64,9 @@ def models_of(publications: Sequence[StoredPublication | Event]) -> list[ModelMe
 
 
 def models_in(rows: Sequence[bytes]) -> list[ModelMetadata] | None:
-    """Return the models of *rows*; None where a path may have bytes that are not UTF-8, which a row only spells out."""
+    """Return the models of *rows*; None where a path may not be what a row has: that only spells odd bytes out."""
     text = ROW_END.join(rows)
-    return None if _ODD_BYTE in text else _decoder.decode(b"[%b]" % text)
-
-
-def blocks(rows: Iterable[bytes], sizes: Iterable[int]) -> Iterator[list[bytes]]:
-    """Yield as many *rows* at a time as *sizes* say, fewer where there are no more."""
-    left = iter(rows)
-    return (list(islice(left, size)) for size in sizes)
+    return None if _ODD_BYTE in text or not (_PATHS_ARE_UTF8 or text.isascii()) else _decoder.decode(b"[%b]" % text)
 
 
 def hash_behind(prev: str, rows: Sequence[bytes]) -> str:
@@ -99,7 +95,8 @@ class RowsHash:
     __hash__ = None  # type: ignore[assignment]
 
     def extend(self, publications: Sequence[StoredPublication | Event]) -> None:
-        """Go on by the rows of *publications*."""
+        """Go on by the rows of *publications*; not before a snapshot that is known."""
+        assert self._known is None, "its own entry comes first"
         self._digest.update(_lines(publications).replace(b"\n", ROW_END))
 
     def hexdigest(self) -> str:
@@ -110,11 +107,7 @@ class RowsHash:
 def _lines(publications: Sequence[StoredPublication | Event]) -> bytes:
     """Return the rows, each with a newline behind it."""
     if any(map(_path_hex, publications)):
-        rows: list[Any] = [shown(_event(found)) for found in publications]
+        rows: list[Any] = list(map(shown, map(event_of, publications)))
     else:
         rows = list(starmap(_Row, map(_attributes, publications)))
     return _encoder.encode_lines(rows)
-
-
-def _event(found: StoredPublication | Event) -> Event:
-    return found if isinstance(found, Event) else found.event()

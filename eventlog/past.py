@@ -23,7 +23,9 @@ from eventlog.snapshot import Place, SnapshotTaken
 SNAPSHOT_MARK = b'","type":"journal.snapshot_taken.v1","time":"'
 """Stands in each entry that is a snapshot, and hardly in another."""
 
-_ROWS = 4_096
+ROWS = 256
+"""How many rows are made at a time."""
+
 _SLACK = timedelta(seconds=2)
 """By how much a model id may be ahead of its event's time: where a clock stands still, ids move on by microseconds."""
 
@@ -75,17 +77,20 @@ class Past:
 
     def rows(self, stop: int) -> Iterator[Sequence[bytes]]:
         """Yield the rows of the models that the first *stop* events published, some at a time. Raises as `events`."""
-        snapshots = [(position, data) for position, data in self._back(stop + 1)][::-1]
-        counts = [data.models for _, data in snapshots]
-        sizes = [count - before for before, count in zip([0, *counts], counts, strict=False)]
-        start, prev = 0, chain.GENESIS
-        for (position, data), rows in zip(snapshots, model_rows.blocks(self._claimed_rows(), sizes), strict=True):
-            if model_rows.hash_behind(prev, rows) != data.rows_hash:
-                break
-            yield rows
-            start, prev = position, data.rows_hash
+        claimed = iter(self._claimed_rows())
+        start, models, prev = 0, 0, chain.GENESIS
+        for position, data in list(self._back(stop + 1))[::-1]:
+            rows = list(islice(claimed, max(0, data.models - models)))
+            if data.rows_hash == model_rows.hash_behind(prev, rows):
+                yield rows
+            else:
+                yield from self._rows_of_entries(start, position)
+            start, models, prev = position, data.models, data.rows_hash or chain.GENESIS
+        yield from self._rows_of_entries(start, stop)
+
+    def _rows_of_entries(self, start: int, stop: int) -> Iterator[Sequence[bytes]]:
         events = self.publications(start, stop)
-        while some := list(islice(events, _ROWS)):
+        while some := list(islice(events, ROWS)):
             yield model_rows.rows_of(some)
 
     def publication(self, model_id: str, stop: int) -> Event | None:

@@ -155,7 +155,7 @@ class RegistryQueries(RegistryReader):
     def _quiet_replay(self) -> Replay:
         """Return another fold of the journal, from zero on; what there is to say of it was said."""
         self._replay.past.enter(0)
-        return Replay(self._replay.journal, tell=log.debug)
+        return Replay(self._replay.journal, tell=log.debug, piecemeal=True)
 
     def _changes(self, stop: int) -> Iterator[Change]:
         """Yield the first *stop* changes, which are verified already."""

@@ -12,7 +12,7 @@ from eventlog.catalog import Catalog, activation_of
 from eventlog.clock import utc_now
 from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
 from eventlog.events import Event, ModelPublished, ModelRolledBack
-from eventlog.file_state import settled
+from eventlog.file_state import Looks, settled
 from eventlog.journal import FoundAnchor, Journal, Subscriber
 from eventlog.log import log
 from eventlog.model import ModelMetadata
@@ -50,8 +50,8 @@ class RegistryReader:
         self._subscribers = subscribers
         self._now = now
         self._threads = threading.RLock()
-        self._files = [*replay.journal.files(), *(path for item in subscribers for path in item.files())]
-        self._settled: object = None
+        self._derived_files = [path for item in subscribers for path in item.files()]
+        self._settled: tuple[Looks, int] | None = None
 
     def catalog(self, as_of: AsOf = None) -> Catalog:
         """
@@ -64,17 +64,19 @@ class RegistryReader:
 
     def _now_checked(self) -> Catalog:
         """
-        Verify everything that there is, and return the state.
+        Return the state after all that there is, verified.
 
-        Where each file still looks as it did when all was verified, and nothing but the files decides, it still is so.
+        Where each file still looks as it did when that was done, and nothing but the files decides, it still is so.
         """
-        looks = settled(self._files) if self._replay.journal.files() and not self._checks else None
+        journal = self._replay.journal
+        files = () if self._checks else journal.files()
+        looks = settled([*files, *self._derived_files]) if files else None
         if looks is not None and self._settled == (looks, self._replay.catalog.size):
             return self._replay.catalog
         self._settled = None
         catalog, foreign = self._compared(self._anchors())
         self._refuse_lost(catalog, foreign)
-        if not foreign and not self._replay.journal.notices():
+        if looks is not None and not foreign and not journal.notices() and journal.files():
             self._settled = looks, catalog.size
         return catalog
 

@@ -72,6 +72,11 @@ class StoredRollback(Struct, frozen=True, gc=False, forbid_unknown_fields=True, 
 StoredActivation = StoredPublication | StoredRollback
 
 
+def event_of(found: StoredActivation | Event) -> Event:
+    """Return the event, however it is kept."""
+    return found if isinstance(found, Event) else found.event()
+
+
 _publications = msgspec.json.Decoder(StoredPublication)
 _rollbacks = msgspec.json.Decoder(StoredRollback)
 _encoder = msgspec.json.Encoder()

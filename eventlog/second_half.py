@@ -79,9 +79,11 @@ class SecondHalf:
 
     def found(self) -> Found | None:
         """Wait for the answer; None where there is none."""
-        with open(self._pipe, "rb", closefd=False) as answer, suppress(OSError, msgspec.MsgspecError):
-            return msgspec.msgpack.decode(answer.read(), type=Found)
-        return None
+        try:
+            with open(self._pipe, "rb", closefd=False) as answer:
+                return msgspec.msgpack.decode(answer.read(), type=Found)
+        except (OSError, msgspec.MsgspecError):
+            return None
 
 
 def middle_of(journal: Journal) -> Middle | None:
@@ -105,32 +107,48 @@ def middle_of(journal: Journal) -> Middle | None:
 
 @contextmanager
 def begun(journal: Journal) -> Iterator[SecondHalf | None]:
-    """Let another process begin with the second half, where that is worth it; it ends with the block."""
+    """Let another process begin with the second half, where that is worth it and can be; it ends with the block."""
     many = hasattr(os, "fork") and len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1
     middle = middle_of(journal) if many else None
-    if middle is None:
-        yield None
-        return
-    answer, pipe = os.pipe()
-    process = os.fork()
-    if process == 0:
-        _answer(journal, middle, pipe)
-    os.close(pipe)
+    process = answer = None
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # or an interrupt leaves a process behind
     try:
-        yield SecondHalf(middle, answer)
+        if middle is not None:
+            process, answer = _forked(journal, middle, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        yield None if middle is None or answer is None else SecondHalf(middle, answer)
     finally:
-        os.close(answer)
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            os.waitpid(process, 0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if answer is not None:
+            os.close(answer)
+        if process is not None:
+            with suppress(OSError):  # whoever ignores SIGCHLD has no child to wait for
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                os.waitid(os.P_PIDFD, process, os.WEXITED)
+            os.close(process)
 
 
-def _answer(journal: Journal, middle: Middle, pipe: int) -> NoReturn:
+def _forked(journal: Journal, middle: Middle, mask: set[int | signal.Signals]) -> tuple[int | None, int | None]:
+    """Return descriptors of a new process and of its answer; no process where there can be none now."""
+    with suppress(OSError):
+        answer, pipe = os.pipe()
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _answer(journal, middle, pipe, mask)
+            return os.pidfd_open(pid), os.dup(answer)
+        finally:
+            os.close(answer)
+            os.close(pipe)
+    return None, None
+
+
+def _answer(journal: Journal, middle: Middle, pipe: int, mask: set[int | signal.Signals]) -> NoReturn:
     """Fold the second half and write what it comes to, in a process that does nothing else; nothing if it is odd."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         answer = msgspec.msgpack.encode(fold(journal, middle))
         with open(pipe, "wb") as stream:
             stream.write(answer)

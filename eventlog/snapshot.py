@@ -49,8 +49,6 @@ class SnapshotTaken(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
         models: how many were published.
 
-        rows_hash: of their rows, and of `rows_hash` of the snapshot before; see `eventlog.model_rows`.
-
         newest: the model ids of the newest second in which models were published.
 
         disordered: model ids do not stand in the order of their seconds, because some clock went backwards.
@@ -68,11 +66,12 @@ class SnapshotTaken(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         given_up: what anchors of this journal said that a person knowingly gave up: size and hash.
 
         previous: the snapshot before this one.
+
+        rows_hash: of the models' rows, see `eventlog.model_rows`; the first snapshots told none.
     """
 
     offset_bytes: int
     models: int
-    rows_hash: str
     newest: list[str]
     active: dict[str, Activation]
     latest_time: Annotated[datetime, Meta(tz=True)]
@@ -82,6 +81,7 @@ class SnapshotTaken(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     taken_over: dict[str, int] = {}
     given_up: list[tuple[int, str]] = []
     previous: Place | None = None
+    rows_hash: str | None = None
 
 
 def is_due(size: int, newest: Place | None) -> bool:

@@ -132,7 +132,7 @@ def examine_registry(
 
 def _opened(registry_dir: Path, state_dir: Path | None, lock_timeout_seconds: float) -> tuple[Any, list[Any]]:
     manager = manager_of(state_dir, lock_timeout_seconds)
-    replay, projector = wire(registry_dir, manager, lock_timeout_seconds=lock_timeout_seconds, whole=True, processes=2)
+    replay, projector = wire(registry_dir, manager, lock_timeout_seconds=lock_timeout_seconds, whole=True)
     return replay, [projector]
 
 

@@ -154,7 +154,7 @@ class Projector:
         return [line for line in found if line is not None]
 
     def _difference(self, projection: Projection) -> str | None:
-        """Compare one reading of a file with the fold of just as many entries; give one that is on its way a moment."""
+        """Compare a file with the fold of as many entries as it has got to; give one that is on its way a moment."""
         while True:
             stored, catalog = projection.stored(), self._replay.catalog
             anchor = stored.anchor

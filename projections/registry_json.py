@@ -38,6 +38,9 @@ FRESH_ENTRIES_MAX = 1_024
 LAG_DIVISOR = 16
 _MODELS = b',"models":[\n'
 _END = b"\n]}\n"
+_ROW_BYTES_MAX = 1 << 20
+"""No row is nearly as long: an entry has 64 KB at most."""
+
 BYTES_MAX = 1 << 30
 
 
@@ -100,6 +103,8 @@ class RegistryJson:
             for part in parts if separator else ():
                 *rows, left = (left + part).split(ROW_END)
                 yield from rows
+                if len(left) > _ROW_BYTES_MAX:
+                    return
             yield from left.removesuffix(_END).split(ROW_END)
 
     def may_lag(self, applied: Anchor, catalog: Catalog) -> bool:
@@ -164,7 +169,7 @@ def render(catalog: Catalog) -> bytes:
 
 def parts(catalog: Catalog, rows: list[bytes] | None = None) -> Iterator[bytes]:
     """
-    Yield the same in parts of some megabytes, so that memory stays bounded.
+    Yield the same in parts, each of the rows of some hundred models or of *rows*.
 
     Args:
         rows: of all models, where they are known.
@@ -179,18 +184,19 @@ def parts(catalog: Catalog, rows: list[bytes] | None = None) -> Iterator[bytes]:
             "active_model_id": catalog.active_id(),
         }
     )
-    part = start[:-1] + _MODELS
+    yield start[:-1] + _MODELS
+    between = b""
     for some in filter(None, catalog.published.rows() if rows is None else [rows]):
-        yield part + ROW_END.join(some)
-        part = ROW_END
-    yield (b"" if part == ROW_END else part) + _END
+        yield between + ROW_END.join(some)
+        between = ROW_END
+    yield _END
 
 
 def same_bytes(one: Iterator[bytes], other: Iterator[bytes]) -> bool:
-    """Say whether two sequences of parts come to the same bytes; reads no further than they do."""
-    left = right = b""
+    """Say whether two sequences of parts, none of which is empty, come to the same bytes."""
+    left = right = memoryview(b"")
     while True:
-        left, right = left or next(one, b""), right or next(other, b"")
+        left, right = left or memoryview(next(one, b"")), right or memoryview(next(other, b""))
         count = min(len(left), len(right))
         if count == 0 or left[:count] != right[:count]:
             return left == right

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from eventlog.log import log
 from scripts import output
 
@@ -59,15 +57,6 @@ def print_rows(rows: Iterable[Any], columns: Sequence[str], output_format: str) 
             output.print_json(row, one_line=True)
     else:
         output.print_csv(columns, (tuple(row.values()) for row in rows))
-
-
-def print_spelled(rows: Sequence[bytes], output_format: str) -> None:
-    """Print *rows*, which are JSON objects already, as `json` or `jsonl`."""
-    if output_format == "json":
-        output.print_json(msgspec.Raw(b"[%b]" % b",".join(rows)))
-    else:
-        for row in rows:
-            output.print_json(msgspec.Raw(row), one_line=True)
 
 
 def print_changes(changes: Iterable[Change], output_format: str) -> None:

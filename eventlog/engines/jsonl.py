@@ -53,8 +53,8 @@ class JsonlJournal:
         self._synced = Head()
 
     def files(self) -> Sequence[str]:
-        """Return journal and head."""
-        return self.where, self._head_path
+        """Return journal and head; nothing where the last reading left something open."""
+        return () if self._reader.passed_over else (self.where, self._head_path)
 
     def notices(self) -> Sequence[Notice]:
         """Return what the last reading found beside the acknowledged lines."""

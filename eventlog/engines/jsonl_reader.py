@@ -20,11 +20,9 @@ from eventlog.engines.jsonl_scan import Mark, Marks, read_at, salvage, scan
 from eventlog.errors import MEND_LINES, JournalDamagedError
 from eventlog.journal import APPEND_BYTES_MAX, Notice
 
-_HEAD_ATTEMPTS = 5
-_HEAD_PAUSE_SECONDS = 0.002
+_HEAD_ATTEMPTS, _HEAD_PAUSE_SECONDS = 5, 0.002
 _LOOKS_MAX = 20
-RESUME_ENTRIES_MIN = 256
-"""A shorter journal is read from zero as quickly."""
+RESUME_ENTRIES_MIN = 256  # a shorter journal is read from zero as quickly
 
 
 class JsonlReader:
@@ -33,6 +31,8 @@ class JsonlReader:
 
     Attributes:
         notices: what the last reading found beside the acknowledged lines, in words.
+
+        passed_over: there was more, and it is not known whether somebody was still at work on it.
     """
 
     def __init__(self, journal_path: str, head_path: str) -> None:
@@ -41,6 +41,7 @@ class JsonlReader:
         self._marks = Marks()
         self._whole: os.stat_result | None = None
         self.notices: list[Notice] = []
+        self.passed_over = False
 
     def acknowledged(self) -> Head:
         """Return what is acknowledged, from the head."""
@@ -48,7 +49,7 @@ class JsonlReader:
             return head
 
     def read(self, start: int, stop: int | None) -> Iterator[list[bytes]]:
-        """Yield the verified acknowledged lines `[start, stop)` in runs; at the end the head's own claim is checked."""
+        """Yield the verified acknowledged lines `[start, stop)` in runs; where all are wanted, the head must fit them."""
         verified = self._marks.newest()
         with self._looking() as (descriptor, head):
             before = None if descriptor is None else jsonl_stamp.look(descriptor)
@@ -236,7 +237,7 @@ class JsonlReader:
 
     def _acknowledged(self, descriptor: int | None, found: HeadFile, size_bytes: int) -> Head:
         """Return what may be shown of a journal of *size_bytes* whose head is *found*; note what is odd about it."""
-        self.notices = []
+        self.notices, self.passed_over = [], False
         if found.newest is None:
             return self._without_head(descriptor, size_bytes) if descriptor is not None and size_bytes else Head()
         self.refuse_cut(found.newest, size_bytes)
@@ -259,6 +260,7 @@ class JsonlReader:
     def _notice_leftover(self, descriptor: int, head: Head) -> None:
         """Bytes behind the head are somebody's append under way, unless the lock is free and they stay."""
         if locking.holder_of(descriptor) is not None:
+            self.passed_over = True
             return
         size_bytes = os.fstat(descriptor).st_size
         if size_bytes > head.end_bytes and self.read_head().newest == head:

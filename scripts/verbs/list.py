@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,7 @@ from eventlog.listing import Listing
 from eventlog.log import log
 from scripts import filters, models, options, output
 from scripts.declared import Option, UsageError, verb
-from scripts.rows import print_rows, print_spelled
+from scripts.rows import print_rows
 
 if TYPE_CHECKING:
     from eventlog.where import Condition
@@ -67,7 +68,7 @@ def command(
     else:
         catalog = registry.catalog(as_of)
     try:
-        _print(catalog, listing.rows(catalog, wanted), output_format, registry_dir)
+        _print(catalog, wanted, output_format, registry_dir)
         output.flush()
     except OSError:
         if problem is None:
@@ -77,14 +78,16 @@ def command(
         raise problem
 
 
-def _print(catalog: Catalog, rows: list[bytes], output_format: str, registry_dir: str) -> None:
+def _print(catalog: Catalog, wanted: Listing, output_format: str, registry_dir: str) -> None:
     active = catalog.active_id()
-    if output_format in ("json", "jsonl"):
-        print_spelled(models.marked(rows, active), output_format)
-    elif output_format == "csv":
-        found = map(msgspec.json.decode, models.marked(rows, active))
+    if output_format in ("jsonl", "csv"):  # some rows at a time, however many there are
+        spelled = chain.from_iterable(models.marked(some, active) for some in listing.some_rows(catalog, wanted))
+        found = map(msgspec.Raw if output_format == "jsonl" else msgspec.json.decode, spelled)
         print_rows(found, models.ATTRIBUTES, output_format)
-    elif rows:
+    elif output_format == "json":
+        rows = models.marked(listing.rows(catalog, wanted), active)
+        output.print_json(msgspec.Raw(b"[%b]" % b",".join(rows)))
+    elif rows := listing.rows(catalog, wanted):
         _print_table(_cells.decode(b"[%b]" % b",".join(rows)), active)
     else:
         log.info("no models in %s%s", registry_dir, " that are like that" if catalog.published else "")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -137,3 +140,55 @@ def _spoil(metadata: dict[str, object]) -> None:
     nested["list"][1]["a"].append("spoilt")
     nested["list"].append("spoilt")
     metadata["rows"] = "spoilt"
+
+
+def test_an_append_that_is_left_behind_is_told(place: Place) -> None:
+    """A reader that looked while the writer was still there does not think that all is well once it is gone."""
+    place.publish("a")
+    with open(place.journal, "ab") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        writer.write(b'{"specversion":')
+        writer.flush()
+        _settle()
+        reader = place.open()
+        reader.list_models()
+        assert reader._replay.journal.notices() == ()
+
+    reader.list_models()
+
+    assert "were never acknowledged" in reader._replay.journal.notices()[0].what
+
+
+@pytest.mark.parametrize(("age", "told"), [(1.0, False), (2.5, True)])
+def test_a_file_system_that_notes_seconds_is_given_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: float, told: bool
+) -> None:
+    """Where a time has no fraction, a second change within the same second would not show."""
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    state = (1, 2, 3, 1_000_000_000_000, 1_000_000_000_000)
+    monkeypatch.setattr(file_state, "state_of", lambda _: state)
+
+    assert file_state.settled([str(path)], 1_000 + age) == ((state,) if told else None)
+
+
+def test_paths_are_those_of_the_file_system_everywhere(place: Place) -> None:
+    """Where the file system's encoding is not UTF-8, each way to ask for a model gives a path that can be opened."""
+    place.publish("m\u00e4")
+    ask = (
+        "import os, sys; from projections import open_registry; "
+        "registry = open_registry(sys.argv[1], None); "
+        "paths = [registry.list_models()[0].artifact_path, registry.get_active_model().artifact_path]; "
+        "os.stat(paths[0]); print(paths[0] == paths[1], sys.getfilesystemencoding())"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", ask, str(place.registry_dir)],
+        env={**os.environ, "LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        cwd=Path(file_state.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("True ascii\n", "")

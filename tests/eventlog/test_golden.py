@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support import Clock, Randomness
 
 from eventlog import chain, codec, decisions
@@ -93,9 +94,10 @@ def _write(directory: str) -> None:
     ):
         decision = Decision("", data)
         run(lambda catalog, now: decision, Terms(actor="ana@trainer-3", request_id=f"repair-{number}"))  # noqa: B023
-    for number in range(2):
+    for number in range(4):
         taking = Terms(actor="ana@trainer-3", request_id=f"snapshot-{number}")
-        run(lambda catalog, now: Decision("", catalog.taken()), taking)
+        told = {} if number > 1 else {"rows_hash": None}  # as the first program that took any told them
+        run(lambda catalog, now: Decision("", replace(catalog.taken(), **told)), taking)  # noqa: B023
     RegistryJson(directory, lock_timeout_seconds=1.0).write(replay.catalog, rebuild=True)
 
 

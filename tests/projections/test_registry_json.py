@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventlog.errors import JournalDamagedError, ProjectionLagError, RefusedError
-from projections import ModelRegistry, verify_registry
+from projections import ModelRegistry, registry_json, verify_registry
 
 SIX = ["model_id", "backend", "artifact_path", "sha256", "created_at", "dataset_metadata"]
 
@@ -213,3 +213,21 @@ def test_never_back_behind_what_it_holds(place):
     RegistryJson(str(place.models)).write(catalog, rebuild=False)
 
     assert place.registry_json.read_bytes() == newer
+
+
+@given(st.binary(max_size=40), st.data())
+def test_same_bytes_however_they_are_cut(whole, data):
+    """Parts of any size are compared as what they come to."""
+
+    def cut():
+        left, found = whole, []
+        while left:
+            count = data.draw(st.integers(1, len(left)))
+            found.append(left[:count])
+            left = left[count:]
+        return found
+
+    other = data.draw(st.sampled_from([whole, whole + b"x", whole[:-1], whole[::-1]]))
+
+    assert registry_json.same_bytes(iter(cut()), iter(cut()))
+    assert registry_json.same_bytes(iter(cut()), iter([other] if other else [])) == (whole == other)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from long_history import ENTRIES
+from msgspec.structs import replace
 from support import Place, flip
 
 from eventlog import past, runs
 from eventlog.listing import Listing, rows
 from eventlog.model_rows import rows_of
+from eventlog.snapshot import SnapshotTaken
 from projections import registry_json
 
 
@@ -99,3 +103,41 @@ def test_without_a_file_the_journal_is_asked(long: Place, what: str) -> None:
     catalog = long.open()._replay.catch_up()
 
     assert rows(catalog, Listing(reverse=True)) == expected
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "none is told": {"rows_hash": None},
+    "fewer models": {"models": 1},
+    "more models": {"models": 1 << 40},
+    "another hash": {"rows_hash": "0" * 64},
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_snapshot_that_proves_nothing_is_no_obstacle(long: Place, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """One of an older program, or one that a writer got wrong: rows that are not proven come from the entries."""
+    long.open().rebuild()
+    expected = _true_rows(long)
+    real = past.Past.snapshot_at
+
+    def told(self: past.Past, place: Place) -> tuple[str, SnapshotTaken]:
+        prev, data = real(self, place)
+        return prev, replace(data, **WRONG[what]) if place.position == 3 * ENTRIES else data
+
+    monkeypatch.setattr(past.Past, "snapshot_at", told)
+
+    assert _rows(long) == expected
+
+
+def test_a_line_that_does_not_end_is_given_up(long: Place) -> None:
+    """Whatever lies in the file: no more than a mebibyte is kept while the end of a row is looked for."""
+    expected = _true_rows(long)
+    with open(long.registry_json, "r+b") as file:
+        start = len(file.readline())
+        file.truncate(start)
+        file.truncate(256 << 20)
+
+    found = list(registry_json.RegistryJson(str(long.registry_dir)).claimed_rows())
+
+    assert found == []
+    assert _rows(long) == expected

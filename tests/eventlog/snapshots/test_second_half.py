@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +15,7 @@ import pytest
 from long_history import ENTRIES, SIZE, damages, state
 from support import Place, outcome_of, reseal
 
-from eventlog import event_ids, second_half
+from eventlog import event_ids, queries, second_half
 from eventlog.catalog import Catalog
 from eventlog.engines import open_journal
 from eventlog.errors import JournalDamagedError, ModelogError
@@ -183,3 +186,57 @@ def test_a_real_second_process(long: Place, how: str, answered: bool) -> None:
 
     told = f"{expected.size} {expected.hash} {len(expected.published)} {answered} none is left\n"
     assert (done.stdout, done.stderr) == (told, "")
+
+
+@pytest.mark.parametrize("fails", ["fork", "pipe", "pidfd_open"])
+def test_where_there_can_be_no_second_process_one_is_enough(
+    long: Place, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """No process, no descriptor left: it is read as if nobody had asked for two; interrupts come through afterwards."""
+
+    def failing(*_: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "try again")
+
+    monkeypatch.setattr(second_half, "ENTRIES_MIN", 1)
+    monkeypatch.setattr(second_half.threading, "active_count", lambda: 1)
+    monkeypatch.setattr(second_half.os, "sched_getaffinity", lambda _: {0, 1})
+    if fails == "pidfd_open":
+        monkeypatch.setattr(second_half.os, "fork", lambda: 1 << 22)  # nobody's
+    monkeypatch.setattr(second_half.os, fails, failing)
+    before, mask = os.listdir("/proc/self/fd"), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    assert state(_folded(long, 2)) == state(_folded(long, 1))
+    assert verify_registry(long.registry_dir, long.state_dir).verdict == "intact"
+
+    assert os.listdir("/proc/self/fd") == before
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
+
+
+@pytest.mark.usefixtures("beside")
+def test_what_was_folded_in_two_is_read_again_in_pieces(long: Place) -> None:
+    """A later reading finds places to begin at in the second half, too, and need not hold it."""
+    journal = open_journal(str(long.registry_dir))
+    Replay(journal, whole=True, processes=2).catch_up()
+
+    assert max(map(len, journal.read_runs(0))) <= ENTRIES + 1
+
+
+def test_history_tells_of_an_id_that_stands_twice(place: Place, long: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read and shown a piece at a time compares each id at once."""
+    monkeypatch.setattr(queries, "_CHANGES_AT_ONCE", 5)
+    entries = [line.rstrip(b"\n") for line in _with_id_of(1, SIZE - 1)(long.lines())]
+    journal = open_journal(str(place.registry_dir))
+    journal.append(entries, expected_size=0)
+    registry = place.open(runtime=False)
+    assert registry.catalog().size == SIZE, "a reader that begins at a snapshot does not look"
+
+    for ask in (
+        lambda: list(registry.history()),
+        lambda: registry.diff(3),
+        lambda: list(registry.blame(_active(place))),
+    ):
+        assert "an id of its own" in str(outcome_of(ask))
+
+
+def _active(place: Place) -> str:
+    return place.open(runtime=False).catalog().active_id() or ""
