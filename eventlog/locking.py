@@ -34,11 +34,9 @@ def checked_timeout(seconds: float) -> float:
 
 def acquire(
     descriptor: int, where: str, *, timeout_seconds: float, is_needless: Callable[[], bool] = lambda: False
-) -> bool | None:
+) -> bool:
     """
-    Take the exclusive lock on an open file or directory; say whether somebody else had it first.
-
-    None says that the lock was not taken: while somebody else had it, it has become needless.
+    Take the exclusive lock on an open file or directory; say whether we have it.
 
     Args:
         descriptor: closing it releases the lock.
@@ -47,7 +45,7 @@ def acquire(
 
         timeout_seconds: 0 tries once.
 
-        is_needless: asked while somebody else has the lock.
+        is_needless: asked while somebody else has the lock; once it says so, the lock is not taken.
 
     Raises:
         LockTimeoutError: somebody else held it for that long.
@@ -56,16 +54,14 @@ def acquire(
     """
     deadline = time.monotonic() + timeout_seconds
     pause = _PAUSE_SECONDS_MIN
-    waited = False
     while not try_acquire(descriptor, where):
-        waited = True
         if is_needless():
-            return None
+            return False
         if time.monotonic() >= deadline:
             raise timed_out(where, holder_of(descriptor) or "another process", timeout_seconds)
         time.sleep(pause * _spread())
         pause = min(pause * 1.5, _PAUSE_SECONDS_MAX)
-    return waited
+    return True
 
 
 def _spread() -> float:
@@ -76,7 +72,7 @@ def _spread() -> float:
 @contextmanager
 def locked_directory(
     path: str, *, timeout_seconds: float, is_needless: Callable[[], bool] = lambda: False
-) -> Iterator[bool | None]:
+) -> Iterator[bool]:
     """
     Hold the lock of a directory, which guards the files that are replaced in it; gives what `acquire` returns.
 

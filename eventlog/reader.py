@@ -51,6 +51,7 @@ class RegistryReader:
         self._now = now
         self._threads = threading.RLock()
         self._derived_files = [path for item in subscribers for path in item.files()]
+        self._stays = False
         self._settled: tuple[Looks, int] | None = None
 
     def catalog(self, as_of: AsOf = None) -> Catalog:
@@ -69,7 +70,8 @@ class RegistryReader:
         Where each file still looks as it did when that was done, and nothing but the files decides, it still is so.
         """
         journal = self._replay.journal
-        files = () if self._checks else journal.files()
+        files = journal.files() if self._stays and not self._checks else ()
+        self._stays = True  # whoever asks once need not look
         looks = settled([*files, *self._derived_files]) if files else None
         if looks is not None and self._settled == (looks, self._replay.catalog.size):
             return self._replay.catalog

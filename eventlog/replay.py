@@ -55,6 +55,8 @@ class Replay:
         self.past = Past(journal, lambda: self.catalog, claimed_rows)
         self._claimed_rows = claimed_rows
         self._whole = whole
+        if processes > 1:
+            import eventlog.second_half  # noqa: F401, PLC0415 - before anything is read; few read everything
         self._processes = processes
         self._piecemeal = piecemeal
         self._tell = tell

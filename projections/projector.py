@@ -66,13 +66,11 @@ class Projection(Protocol):
         """Say whether a file that has got as far as *applied* is near enough to *catalog* to be left as it is."""
         ...
 
-    def write(self, catalog: Catalog, *, rebuild: bool, newest: Callable[[], Catalog] | None = None) -> None:
+    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
         """
         Bring the file up to *catalog* at once, where `is_due` says so.
 
-        Args:
-            newest: returns what others have appended meanwhile, too. Whoever had to wait for another writer of the
-                file, and still finds it behind, asks for it, so that of many who wait one writes for all.
+        Of many who want to, whoever comes while another one has done it already need not wait for its turn.
 
         Raises:
             ModelogError, OSError: could not; the file is as it was.
@@ -123,7 +121,7 @@ class Projector:
         failures = []
         for projection in self._projections if catalog.size else ():
             try:
-                projection.write(catalog, rebuild=rebuild, newest=self._newest)
+                projection.write(catalog, rebuild=rebuild)
             except ModelogError as error:
                 failures.append(str(error))
             except (OSError, MemoryError) as error:
@@ -131,12 +129,6 @@ class Projector:
                 failures.append(f"{projection.where}: {reason}")
         if failures:
             raise RefusedError("; ".join(failures))
-
-    def _newest(self) -> Catalog:
-        """Fold on, and make sure that what others have appended survives power loss, too."""
-        catalog = self._replay.catch_up()
-        self._replay.journal.confirm(mend=False)
-        return catalog
 
     def audit(self, unreadable: Callable[[ModelogError], object] | None = None) -> list[str]:
         """Return how the projections differ from the journal as it is folded so far, or from what it has become."""

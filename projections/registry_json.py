@@ -17,7 +17,7 @@ long the history is. `applied_size` says how far the file has got, and what the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 
@@ -123,7 +123,7 @@ class RegistryJson:
             return None
         return Anchor(journal.id, journal.applied_size, journal.hash)
 
-    def write(self, catalog: Catalog, *, rebuild: bool, newest: Callable[[], Catalog] | None = None) -> None:
+    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
         """Bring the file up to *catalog*, never back behind what it holds."""
 
         def is_needless() -> bool:
@@ -132,10 +132,9 @@ class RegistryJson:
             return not is_due(applied, catalog, rebuild=rebuild) or (near and not rebuild)
 
         timeout = self._lock_timeout_seconds
-        with locking.locked_directory(self._directory, timeout_seconds=timeout, is_needless=is_needless) as waited:
-            if waited is not None and not is_needless():
-                state = newest() if waited and newest else catalog
-                durable.replace_file(self.where, parts(state, self._rows.of(state)))
+        with locking.locked_directory(self._directory, timeout_seconds=timeout, is_needless=is_needless) as held:
+            if held and not is_needless():
+                durable.replace_file(self.where, parts(catalog, self._rows.of(catalog)))
                 return
         durable.sync_directory(self._directory)  # whoever wrote it may have died before it did
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
@@ -52,7 +51,7 @@ class RuntimeCheckpointProjection:
             value = self._manager.active_model()
         return Stored(_anchor(value), lambda catalog: _is(value, render(catalog)))
 
-    def write(self, catalog: Catalog, *, rebuild: bool, newest: Callable[[], Catalog] | None = None) -> None:
+    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
         """
         Bring the active model up to *catalog*, never back behind what is there.
 
@@ -73,10 +72,9 @@ class RuntimeCheckpointProjection:
                 )
             return False
 
-        with self._manager.locked(is_needless) as waited:
-            if waited is not None and not is_needless():
-                state = newest() if waited and newest else catalog
-                self._manager.put_active_model(render(state) or b"null")
+        with self._manager.locked(is_needless) as held:
+            if held and not is_needless():
+                self._manager.put_active_model(render(catalog) or b"null")
                 return
         durable.sync_directory(os.path.dirname(self.where))  # whoever wrote it may have died before it did
 

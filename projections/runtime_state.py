@@ -193,7 +193,7 @@ class RuntimeStateManager:
                 durable.remove_file(self.where)
 
     @contextmanager
-    def locked(self, is_needless: Callable[[], bool] = lambda: False) -> Iterator[bool | None]:
+    def locked(self, is_needless: Callable[[], bool] = lambda: False) -> Iterator[bool]:
         """
         Keep other writers of this runtime checkpoint out; gives what `eventlog.locking.acquire` returns.
 
@@ -201,8 +201,8 @@ class RuntimeStateManager:
         """
         durable.create_directory(self._directory)
         timeout = self._lock_timeout_seconds
-        with locking.locked_directory(self._directory, timeout_seconds=timeout, is_needless=is_needless) as waited:
-            yield waited
+        with locking.locked_directory(self._directory, timeout_seconds=timeout, is_needless=is_needless) as held:
+            yield held
 
     def _bytes(self) -> bytes | None:
         try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 
 from eventlog import durable, locking, tree_head
 from eventlog.catalog import Catalog
@@ -73,7 +72,7 @@ class TreeHeadNote:
         head, _ = found
         return Stored(head.anchor, lambda catalog: self._agrees(head, catalog))
 
-    def write(self, catalog: Catalog, *, rebuild: bool, newest: Callable[[], Catalog] | None = None) -> None:
+    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
         """Sign the tree head of *catalog*, never one of fewer entries than the file's."""
         if self._signer is None or not self._may_sign(self._signer, catalog):
             return

@@ -7,7 +7,6 @@ See `projections.tree_head_note`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from eventlog.catalog import Catalog
@@ -42,7 +41,7 @@ class UnsignedNote:
         """Never: what nobody signed is not confirmed."""
         return False
 
-    def write(self, catalog: Catalog, *, rebuild: bool, newest: Callable[[], Catalog] | None = None) -> None:
+    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
         """Do nothing: it takes a key."""
 
     def _note(self) -> TreeHeadNote:

@@ -49,7 +49,7 @@ class JsonlReader:
             return head
 
     def read(self, start: int, stop: int | None) -> Iterator[list[bytes]]:
-        """Yield the verified acknowledged lines `[start, stop)` in runs; where all are wanted, the head must fit them."""
+        """Yield the verified acknowledged lines `[start, stop)` in runs; where all are wanted, the head must fit."""
         verified = self._marks.newest()
         with self._looking() as (descriptor, head):
             before = None if descriptor is None else jsonl_stamp.look(descriptor)

@@ -79,7 +79,7 @@ def test_a_disk_that_fills_up(padding: int, program: Program, disk: SmallDisk, t
     """Publishing goes on until it is refused; then all is there and can be read, and with room it goes on again."""
     place, asked = Place(disk.root), Asked()
     artifact = str(place.artifact())
-    disk.leave_bytes(8 * PAGE_BYTES)
+    disk.leave_bytes(9 * PAGE_BYTES)
 
     while len(asked.refused) < REFUSALS:
         request_id = f"request-{len(asked.recorded)}-{len(asked.refused)}"

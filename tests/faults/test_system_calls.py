@@ -20,6 +20,8 @@ from fault_scenarios import NAMES, Scenario, build
 from real_command import Outcome, Program
 from support import LONG, Place
 
+from eventlog.engines import jsonl_stamp
+
 SHARDS = 4 if LONG else 1
 STRIDE = 293
 CHANGES = {"pwrite64", "fsync", "fdatasync", "ftruncate", "rename", "link"}
@@ -61,13 +63,14 @@ def check_told(fault: Fault, calls: Calls, place: Place, outcome: Outcome) -> No
     """
     See that a change or a sync that failed was not passed over: then nobody may rest on what it was for.
 
-    Left out are directories above the one that was changed, which need not be ours and may be read-only, and the last
-    step of a recovery, which is done again.
+    Left out are directories above the one that was changed, which need not be ours and may be read-only, the last step
+    of a recovery, which is done again, and the stamp, without which everything is read.
     """
     ours = fault.path.startswith((str(place.registry_dir), str(place.state_dir)))
     above = not ours or (fault.code == "EROFS" and Path(fault.path).is_dir())
     in_quarantine = fault.path.endswith(".pending") or (fault.path == str(place.quarantine) and calls.is_last(fault))
-    if fault.call not in CHANGES or fault.code == "EINTR" or above or in_quarantine:
+    is_stamp = fault.path == str(place.registry_dir / jsonl_stamp.NAME)
+    if fault.call not in CHANGES or fault.code == "EINTR" or above or in_quarantine or is_stamp:
         return
     truth = {str(place.journal), str(place.head), str(place.registry_dir / ".journal.head.new")}
     told = (2, 4) if fault.path in truth else (2, 4, 5)

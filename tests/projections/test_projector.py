@@ -35,7 +35,7 @@ class Recorder:
             raise self._anchor
         return Stored(self._anchor, lambda _catalog: self._agrees)
 
-    def write(self, catalog, *, rebuild, newest=None):
+    def write(self, catalog, *, rebuild):
         if self._error is not None:
             raise self._error
         self.written.append((catalog.size, rebuild))

@@ -64,7 +64,7 @@ PLANTS = {
     ),
     "kept entries not synced": Plant(JsonlWriter, "_adopt", "durable.sync_data(self._descriptor)", "pass"),
     "a head trusted that somebody else wrote": Plant(
-        JsonlWriter, "_mend", "if found.newest not in (None, synced):", "if False:"
+        JsonlWriter, "_mend", "if found.newest is not None and not is_synced(found.newest):", "if False:"
     ),
     "a head of somebody else synced, not written again": Plant(
         JsonlWriter,
@@ -84,8 +84,8 @@ PLANTS = {
     "projection goes back": Plant(
         registry_json.RegistryJson,
         "write",
-        "is_due(applied, catalog, rebuild=rebuild) and (rebuild or not near)",
-        "True",
+        "return not is_due(applied, catalog, rebuild=rebuild) or (near and not rebuild)",
+        "return False",
     ),
     "runtime goes back": Plant(
         runtime_checkpoint.RuntimeCheckpointProjection, "write", "not is_due(anchor, catalog, rebuild=rebuild)", "False"
