@@ -108,7 +108,7 @@ def middle_of(journal: Journal) -> Middle | None:
 @contextmanager
 def begun(journal: Journal) -> Iterator[SecondHalf | None]:
     """Let another process begin with the second half, where that is worth it and can be; it ends with the block."""
-    many = hasattr(os, "fork") and len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1
+    many = hasattr(os, "pidfd_open") and len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1
     middle = middle_of(journal) if many else None
     process = answer = None
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # or an interrupt leaves a process behind
@@ -136,9 +136,10 @@ def _forked(journal: Journal, middle: Middle, mask: set[int | signal.Signals]) -
             pid = os.fork()
             if pid == 0:
                 _answer(journal, middle, pipe, mask)
-            return os.pidfd_open(pid), os.dup(answer)
-        finally:
+            return os.pidfd_open(pid), answer
+        except OSError:
             os.close(answer)
+        finally:
             os.close(pipe)
     return None, None
 

@@ -21,7 +21,7 @@ from msgspec import Struct
 from worker import Worker, environment
 
 ARTIFACT_BYTES = 1_024
-DATA_FORMAT = 3
+DATA_FORMAT = 4
 
 
 class Settings(Struct, frozen=True):
