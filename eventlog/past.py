@@ -97,6 +97,8 @@ class Past:
         """Return the publication of a model among the first *stop* events, or None. Raises as `events`."""
         text = b'","type":"model.published.v1","subject":"%b"' % model_id.encode()
         time = _time_of(model_id) if self._is_in_order() else None
+        if time is None and not self._journal.mentions(text):  # quicker than to walk through all, for one that is new
+            return None
         last = stop
         for position, data in self._back(stop):
             if last > position and (time is None or data.latest_time <= time + _SLACK):

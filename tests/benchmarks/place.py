@@ -21,7 +21,7 @@ from msgspec import Struct
 from worker import Worker, environment
 
 ARTIFACT_BYTES = 1_024
-DATA_FORMAT = 4
+DATA_FORMAT = 5
 
 
 class Settings(Struct, frozen=True):

@@ -23,7 +23,7 @@ def facts(models):
     yield None, START, JournalCreated(JOURNAL_ID, FORMAT_VERSION)
     displaced = None
     for number in range(1, models + 1):
-        time = START + timedelta(seconds=37 * number)
+        time = START + timedelta(seconds=17 * number)
         digest = sha256(b"%d" % number).hexdigest()
         model_id = f"{time:%Y%m%d%H%M%S}_{digest[:8]}"
         data = ModelPublished(
