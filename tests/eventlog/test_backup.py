@@ -60,6 +60,8 @@ def test_beside_running_writers(place: Place) -> None:
     """Each backup taken while others publish is intact, and a prefix of what came later."""
     fill(place, 4)
     stop = threading.Event()
+    for number in range(5):
+        place.artifact(f"w{number}")  # now: one thread must not write what another one hashes
 
     def publish() -> None:
         registry = place.open()
