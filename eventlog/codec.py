@@ -14,7 +14,6 @@ Source: CloudEvents 1.0.2, JSON event format; `sequence` is its documented exten
 
 from __future__ import annotations
 
-import re
 from datetime import UTC
 from functools import cache
 from typing import Any, Literal
@@ -62,9 +61,6 @@ class _Type(Struct):
 class _Claims(Struct):
     sequence: str
     source: str
-
-
-_DIGITS = re.compile("[0-9]{20}")
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
@@ -163,7 +159,10 @@ def journal_id_of(entry: bytes) -> str | None:
 def position_of(entry: bytes) -> int | None:
     """Return where a sealed *entry* says it stands; None where it is no event."""
     claims = _claims(entry)
-    return int(claims.sequence) if claims and _DIGITS.fullmatch(claims.sequence) else None
+    try:
+        return None if claims is None else int(claims.sequence)
+    except ValueError:
+        return None
 
 
 def _claims(entry: bytes) -> _Claims | None:

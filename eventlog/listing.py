@@ -13,7 +13,7 @@ from msgspec import Struct
 from eventlog.catalog import Catalog
 from eventlog.events import Event, ModelPublished
 from eventlog.model import ModelMetadata, published_by
-from eventlog.model_rows import rows_of
+from eventlog.model_rows import rows_in_pieces, rows_of
 
 if TYPE_CHECKING:
     from eventlog.where import Condition
@@ -32,8 +32,6 @@ ATTRIBUTES = (
     "displaced",
 )
 """What a model may be filtered and sorted by, beside its metadata."""
-
-_ROWS = 64
 
 
 class Listing(Struct, frozen=True):
@@ -83,10 +81,8 @@ def rows(catalog: Catalog, listing: Listing) -> list[bytes]:
 
 
 def some_rows(catalog: Catalog, listing: Listing) -> Iterator[list[bytes]]:
-    """Yield the same, some at a time, from the entries; memory stays bounded where nothing is sorted."""
-    events = publications(catalog, listing)
-    while some := list(islice(events, _ROWS)):
-        yield rows_of(some)
+    """Return the same, some at a time, from the entries; memory stays bounded where nothing is sorted."""
+    return rows_in_pieces(publications(catalog, listing))
 
 
 def publications(catalog: Catalog, listing: Listing) -> Iterator[Event]:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from eventlog.events import MODEL_ID, Event
 from eventlog.model import ModelMetadata, published_by
-from eventlog.model_rows import models_in, models_of, rows_of
+from eventlog.model_rows import models_in, models_of, rows_in_pieces
 from eventlog.runs import StoredPublication, event_of
 
 RECENT_MAX = 1_024
@@ -21,7 +21,6 @@ RECENT_MAX = 1_024
 
 _SECOND = 14
 _BLOCK = 4_096
-_ROWS = 256
 
 
 class History(Protocol):
@@ -113,8 +112,7 @@ class Publications(Mapping[str, Event]):
         recent = list(self._recent.values())
         if self._history is not None and self._older_stop:
             yield from self._history.rows(self._older_stop)
-        for first in range(0, len(recent), _ROWS):
-            yield rows_of(recent[first : first + _ROWS])
+        yield from rows_in_pieces(recent)
 
     def models(self) -> list[ModelMetadata]:
         """Return the models in their order."""

@@ -10,9 +10,9 @@ newline. So rows that lie anywhere are proven, block by block, without the entri
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from itertools import starmap
+from itertools import islice, starmap
 from operator import attrgetter
 from typing import Any
 
@@ -26,6 +26,7 @@ from eventlog.model import ModelMetadata, published_by, shown
 from eventlog.runs import StoredPublication, event_of
 
 ROW_END = b",\n"
+_PIECE = 256
 
 _PATHS_ARE_UTF8 = sys.getfilesystemencoding() == "utf-8"
 _ODD_BYTE = b"\\\\x"
@@ -51,6 +52,13 @@ class _Row(Struct, frozen=True, gc=False):
 def rows_of(publications: Sequence[StoredPublication | Event]) -> list[bytes]:
     """Return the row of each model that *publications* published: a JSON object, in one line and without its end."""
     return _lines(publications).split(b"\n")[:-1]
+
+
+def rows_in_pieces(publications: Iterable[StoredPublication | Event]) -> Iterator[list[bytes]]:
+    """Yield the same, some at a time, so that memory stays bounded."""
+    left = iter(publications)
+    while some := list(islice(left, _PIECE)):
+        yield rows_of(some)
 
 
 def models_of(publications: Sequence[StoredPublication | Event]) -> list[ModelMetadata]:

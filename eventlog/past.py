@@ -23,9 +23,6 @@ from eventlog.snapshot import Place, SnapshotTaken
 SNAPSHOT_MARK = b'","type":"journal.snapshot_taken.v1","time":"'
 """Stands in each entry that is a snapshot, and hardly in another."""
 
-ROWS = 256
-"""How many rows are made at a time."""
-
 _SLACK = timedelta(seconds=2)
 """By how much a model id may be ahead of its event's time: where a clock stands still, ids move on by microseconds."""
 
@@ -84,14 +81,9 @@ class Past:
             if data.rows_hash == model_rows.hash_behind(prev, rows):
                 yield rows
             else:
-                yield from self._rows_of_entries(start, position)
+                yield from model_rows.rows_in_pieces(self.publications(start, position))
             start, models, prev = position, data.models, data.rows_hash or chain.GENESIS
-        yield from self._rows_of_entries(start, stop)
-
-    def _rows_of_entries(self, start: int, stop: int) -> Iterator[Sequence[bytes]]:
-        events = self.publications(start, stop)
-        while some := list(islice(events, ROWS)):
-            yield model_rows.rows_of(some)
+        yield from model_rows.rows_in_pieces(self.publications(start, stop))
 
     def publication(self, model_id: str, stop: int) -> Event | None:
         """Return the publication of a model among the first *stop* events, or None. Raises as `events`."""

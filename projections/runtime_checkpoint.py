@@ -58,7 +58,8 @@ class RuntimeCheckpointProjection:
         Raises:
             RefusedError: the file follows another journal, and no event says that this one took it over.
         """
-        if catalog.active_id() is None:
+        value = render(catalog)
+        if value is None:
             return
 
         def is_needless() -> bool:
@@ -74,7 +75,7 @@ class RuntimeCheckpointProjection:
 
         with self._manager.locked(is_needless) as held:
             if held and not is_needless():
-                self._manager.put_active_model(render(catalog) or b"null")
+                self._manager.put_active_model(value)
                 return
         durable.sync_directory(os.path.dirname(self.where))  # whoever wrote it may have died before it did
 

@@ -19,7 +19,7 @@ from support import Clock, Randomness
 from eventlog import chain, codec, decisions
 from eventlog.artifacts import Artifact
 from eventlog.decisions import Decide, Decision, Terms
-from eventlog.engines import open_journal
+from eventlog.engines import jsonl_stamp, open_journal
 from eventlog.events import (
     EVENT_TYPES,
     HistoryReviewed,
@@ -99,6 +99,7 @@ def _write(directory: str) -> None:
         told = {} if number > 1 else {"rows_hash": None}  # as the first program that took any told them
         run(lambda catalog, now: Decision("", replace(catalog.taken(), **told)), taking)  # noqa: B023
     RegistryJson(directory, lock_timeout_seconds=1.0).write(replay.catalog, rebuild=True)
+    os.unlink(os.path.join(directory, jsonl_stamp.NAME))  # of this file on this disk: nothing to keep
 
 
 @pytest.fixture(scope="module", autouse=True)
