@@ -9,6 +9,7 @@ the command is set up and wound up. So a status never contradicts the journal.
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +31,9 @@ class Interrupts:
         self._noted = False
 
     def hold(self) -> None:
-        """Only note interrupts from now on."""
+        """Only note interrupts from now on; one that Python lost on its way (see `interruptible`) ends the command."""
+        if self._noted and not self.held:
+            raise KeyboardInterrupt
         self.held = True
 
     @contextmanager
@@ -73,12 +76,15 @@ def interruptible() -> Iterator[Interrupts]:
     Handle interrupts meanwhile; where they are ignored (`nohup`), or in a thread, they stay as they are.
 
     A process of our own, in which they kill, ignores them to its end once they are held: it only has to say its status.
+    Python cannot pass on what is raised in a finalizer or in the callback of a weak reference (its import lock has
+    one): it would print a traceback there. Nothing is printed, and the interrupt counts at `hold`.
     """
     interrupts = Interrupts()
-    before = signal.getsignal(signal.SIGINT)
+    before, report = signal.getsignal(signal.SIGINT), sys.unraisablehook
     ours = before != signal.SIG_IGN and threading.current_thread() is threading.main_thread()
     if ours:
         signal.signal(signal.SIGINT, interrupts.handle)
+        sys.unraisablehook = lambda lost: None if lost.exc_type is KeyboardInterrupt else report(lost)
     outside = _current.set(interrupts)
     try:
         yield interrupts
@@ -87,3 +93,4 @@ def interruptible() -> Iterator[Interrupts]:
         if ours:
             ending = interrupts.held and before == signal.SIG_DFL
             signal.signal(signal.SIGINT, signal.SIG_IGN if ending else before)
+            sys.unraisablehook = report

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from eventlog import locking
-from scripts import manage_models
+from scripts import manage_models, plain
 
 SOURCES = tuple(f"{Path(__file__).resolve().parents[2] / name}/" for name in ("eventlog", "projections", "scripts"))
 NOTHING_RECORDED = {130, -signal.SIGINT}
@@ -224,6 +225,30 @@ def test_signal_to_a_running_process(prepared):
     assert wrong == []
     assert seen & NOTHING_RECORDED, "some signals must have come in time"
     assert json.loads(desk.run("verify", "--output", "json").out)["verdict"] == "intact"
+
+
+def test_an_interrupt_that_python_loses(desk, monkeypatch):
+    """Raised in the callback of a weak reference it goes nowhere: nothing is printed, and nothing is recorded."""
+    argv = desk.argv("publish", "--artifact", desk.artifact(), "--backend", "b")
+    parse = plain.parse
+
+    class Lock:
+        pass
+
+    def interrupted(*arguments):
+        lock = Lock()
+        reference = weakref.ref(lock, lambda _: signal.raise_signal(signal.SIGINT))
+        del lock
+        assert reference() is None
+        return parse(*arguments)
+
+    monkeypatch.setattr(plain, "parse", interrupted)
+    report = sys.unraisablehook
+    result = desk.call(*argv)
+
+    assert (result.status, result.err) == (130, "error: interrupted: nothing was recorded\n")
+    assert not desk.journal.exists()
+    assert sys.unraisablehook is report
 
 
 def test_default_handler_is_left_alone(desk):
