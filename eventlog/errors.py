@@ -49,6 +49,10 @@ class LockTimeoutError(RefusedError):
     """Another process held the lock for too long. Nothing was appended."""
 
 
+class UnreachableError(RefusedError):
+    """The cluster that holds the journal cannot be reached, or has no majority. Nothing was appended."""
+
+
 class UnsupportedFormatError(RefusedError):
     """The journal holds an event type or a format version that this program does not know. It is not damaged."""
 

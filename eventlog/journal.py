@@ -116,6 +116,27 @@ class Journal(Protocol):
         """Return what a person should know about the last reading."""
         ...
 
+    def refresh(self) -> None:
+        """
+        Bring in what was acknowledged elsewhere, so that what follows reads it; nothing to do where all is here.
+
+        Where that cannot be done now, a reader goes on with what is here, and a notice says so.
+
+        Raises:
+            UnreachableError: nothing is here to go on with; or the caller holds `exclusive`.
+
+            JournalDamagedError: what is elsewhere does not follow what is here. Nothing was changed.
+        """
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Return as soon as something new may have been acknowledged; after *seconds* at the latest."""
+        ...
+
+    def close(self) -> None:
+        """Let go whatever is open; the next call opens it again."""
+        ...
+
     def tail(self) -> Tail:
         """
         Return the acknowledged tail. Reads only the newest bytes: nothing is verified.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 from eventlog import listing
@@ -19,7 +18,7 @@ from eventlog.replay import Replay
 from eventlog.timeline import Blame, Difference, state_of, stretches
 from eventlog.where import parse
 
-FOLLOW_PAUSE_SECONDS = 0.02
+FOLLOW_WAIT_SECONDS = 2.0
 _CHANGES_AT_ONCE = 1_024
 
 
@@ -89,8 +88,7 @@ class RegistryQueries(RegistryReader):
         self,
         start: int | None = None,
         *,
-        pause_seconds: float = FOLLOW_PAUSE_SECONDS,
-        sleep: Callable[[float], object] = time.sleep,
+        wait: Callable[[float], object] | None = None,
     ) -> Iterator[Change]:
         """
         Yield the events from position *start* on, and then each new one once it is acknowledged and on disk; for ever.
@@ -101,7 +99,7 @@ class RegistryQueries(RegistryReader):
         Args:
             start: a position; None for the one that comes next.
 
-            pause_seconds: between two looks.
+            wait: called with the most seconds to wait before the next look; by default, the journal says when.
 
         Raises:
             JournalDamagedError: as `list_models`, or the journal is no longer the one that was followed so far.
@@ -115,7 +113,7 @@ class RegistryQueries(RegistryReader):
                 f"{self._replay.journal.where}: expected a position from 0 to {size} to follow from, got {start}: "
                 "where that many were seen before, the journal was rewound: run verify"
             )
-        return self._followed(start, pause_seconds, sleep)
+        return self._followed(start, wait or self._replay.journal.wait)
 
     def blame(self, model_id: str, *, as_of: AsOf = None) -> Blame:
         """
@@ -163,12 +161,13 @@ class RegistryQueries(RegistryReader):
         while replay.catalog.size < stop:
             yield from self._batch(replay, stop)
 
-    def _followed(self, start: int, pause_seconds: float, sleep: Callable[[float], object]) -> Iterator[Change]:
+    def _followed(self, start: int, wait: Callable[[float], object]) -> Iterator[Change]:
         replay = self._quiet_replay()
         while True:
             changes = self._batch(replay, sys.maxsize)
             if not changes:
-                sleep(pause_seconds)
+                wait(FOLLOW_WAIT_SECONDS)
+                self._replay.journal.refresh()
                 continue
             self._replay.journal.confirm(mend=False)
             yield from (change for change in changes if change.position >= start)

@@ -77,6 +77,8 @@ class Replay:
 
             RefusedError: the journal cannot be read.
         """
+        if stop is None:
+            self.journal.refresh()
         if self.catalog.size == 0 and stop is None and told is None and not self._whole:
             self._resume()
         catalog = self.catalog

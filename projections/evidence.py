@@ -59,6 +59,7 @@ def issue_receipt(
     registry_dir: Path = "var/models",
     state_dir: Path | None = "var/runtime",
     *,
+    journal: str | None = None,
     destination: Path | None = None,
 ) -> Issued:
     """
@@ -73,7 +74,7 @@ def issue_receipt(
         JournalDamagedError: as any question.
     """
     check_model_id(model_id)
-    opened = _open(registry_dir, state_dir)
+    opened = _open(registry_dir, state_dir, journal)
     catalog = opened.catalog
     if model_id not in catalog.published:
         raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
@@ -123,6 +124,7 @@ def prove_consistency(
     registry_dir: Path = "var/models",
     state_dir: Path | None = "var/runtime",
     *,
+    journal: str | None = None,
     origin: str | None = None,
 ) -> Request:
     """
@@ -136,7 +138,7 @@ def prove_consistency(
     Raises:
         EvidenceError: the journal does not extend it.
     """
-    opened = _open(registry_dir, state_dir)
+    opened = _open(registry_dir, state_dir, journal)
     head, where = opened.head, opened.catalog.where
     if origin is not None and origin != head.origin:
         raise EvidenceError(f"{where}: expected a tree head of {head.origin}, got one of {origin}")
@@ -161,6 +163,7 @@ def observe(
     sign_key: str | None = None,
     registry_dir: Path = "var/models",
     state_dir: Path | None = None,
+    journal: str | None = None,
     now: Callable[[], float] = time.time,
     lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
 ) -> Seen:
@@ -186,7 +189,7 @@ def observe(
     with locking.locked_directory(os.path.dirname(path) or ".", timeout_seconds=lock_timeout_seconds):
         state = _read(path, NOTE_BYTES_MAX) if os.path.lexists(path) else None
         if request is None:
-            asked = prove_consistency(witness.size_of(state, path), None, registry_dir, state_dir)
+            asked = prove_consistency(witness.size_of(state, path), None, registry_dir, state_dir, journal=journal)
         else:
             asked = witness.parse_request(request, "request")
         seen = witness.observe(state, asked, trusted, cosigner, int(now()), path)
@@ -195,9 +198,11 @@ def observe(
     return seen
 
 
-def journal_lines(registry_dir: Path, state_dir: Path | None, public_key: str | None = None) -> Iterator[bytes]:
+def journal_lines(
+    registry_dir: Path, state_dir: Path | None, public_key: str | None = None, *, journal: str | None = None
+) -> Iterator[bytes]:
     """Yield the acknowledged entries as they are, all of them verified before the first. Raises as any question."""
-    replay, projector = wire(registry_dir, manager_of(state_dir))
+    replay, projector = wire(registry_dir, manager_of(state_dir), journal)
     checks = []
     if public_key is not None:
         pinned = signed_note.parse_public_key(public_key, "public key")
@@ -233,9 +238,9 @@ def trust(
     )
 
 
-def _open(registry_dir: Path, state_dir: Path | None) -> _Opened:
+def _open(registry_dir: Path, state_dir: Path | None, journal: str | None) -> _Opened:
     """Verify a registry, and that its signed tree head is one of its journal, signed by a key that could."""
-    replay, projector = wire(registry_dir, manager_of(state_dir))
+    replay, projector = wire(registry_dir, manager_of(state_dir), journal)
     catalog = RegistryQueries(replay, [projector]).catalog()
     stored = TreeHeadNote(os.fspath(registry_dir), replay)
     found = stored.read()

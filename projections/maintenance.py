@@ -33,6 +33,7 @@ def verify_registry(
     registry_dir: Path = "var/models",
     state_dir: Path | None = "var/runtime",
     *,
+    journal: str | None = None,
     artifacts: bool = False,
     progress: Progress | None = None,
     public_key: str | None = None,
@@ -47,7 +48,7 @@ def verify_registry(
 
         witness_path: what a witness keeps; it must agree, too, and be signed by *witness_key* where that is given.
     """
-    replay, projector = wire(registry_dir, manager_of(state_dir), tell=_silent, whole=True, processes=2)
+    replay, projector = wire(registry_dir, manager_of(state_dir), journal, tell=_silent, whole=True, processes=2)
     trust = None
     if public_key is not None:
         trust = evidence.trust(public_key, registry_dir, witness_path=witness_path, witness_key=witness_key)
@@ -83,9 +84,11 @@ def repair_registry(
     return repairs.run(action, terms=terms, copy=None if copy is None else os.fspath(copy), dry_run=dry_run)
 
 
-def backup_registry(destination: Path, registry_dir: Path = "var/models") -> _backup.BackupReport:
+def backup_registry(
+    destination: Path, registry_dir: Path = "var/models", *, journal: str | None = None
+) -> _backup.BackupReport:
     """Copy what is acknowledged into a new directory, verified; see `eventlog.backup`."""
-    replay, _ = wire(registry_dir, None, whole=True, processes=2)
+    replay, _ = wire(registry_dir, None, journal, whole=True, processes=2)
     derived = {registry_json.NAME: registry_json.render}
     return _backup.backup(replay, os.fspath(registry_dir), os.fspath(destination), derived=derived)
 
@@ -116,6 +119,7 @@ def examine_registry(
     registry_dir: Path = "var/models",
     state_dir: Path | None = "var/runtime",
     *,
+    journal: str | None = None,
     packages: Collection[str] = (),
     settings: Collection[str] = (),
 ) -> _doctor.Examination:
@@ -124,7 +128,7 @@ def examine_registry(
     return _doctor.examine(
         os.fspath(registry_dir),
         None if manager is None else manager.where,
-        verify_registry(registry_dir, state_dir),
+        verify_registry(registry_dir, state_dir, journal=journal),
         packages=packages,
         settings=settings,
     )

@@ -20,6 +20,8 @@ class ModelRegistry(_registry.ModelRegistry):
 
         state_manager: of the runtime that is to follow; None for no runtime.
 
+        journal: the URL of one on a cluster, of which *root* then holds the mirror.
+
         lock_timeout_seconds: how long a writer waits for another one.
 
         sign_key: signs the tree head after each event; the text of a key file as keygen writes it.
@@ -36,6 +38,7 @@ class ModelRegistry(_registry.ModelRegistry):
         root: str | os.PathLike[str] = "var/models",
         state_manager: RuntimeStateManager | None = None,
         *,
+        journal: str | None = None,
         lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
         sign_key: str | None = None,
         public_key: str | None = None,
@@ -47,7 +50,9 @@ class ModelRegistry(_registry.ModelRegistry):
 
             signer = signed_note.parse_private_key(sign_key, "sign_key")
             settings["signing"] = str(signer.public)
-        replay, projector = wire(root, state_manager, lock_timeout_seconds=lock_timeout_seconds, sign_key=signer)
+        replay, projector = wire(
+            root, state_manager, journal, lock_timeout_seconds=lock_timeout_seconds, sign_key=signer
+        )
         super().__init__(replay, [projector], checks=checks(root, replay, public_key, signer), **settings)
 
 

@@ -33,16 +33,25 @@ def manager_of(
 def wire(
     root: str | os.PathLike[str],
     manager: RuntimeStateManager | None,
+    journal: str | None = None,
     *,
     lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
     sign_key: PrivateKey | None = None,
     **settings: Any,
 ) -> tuple[Replay, Projector]:
-    """Return the fold of the journal in *root*, and what keeps the derived files up to date; nothing is read yet."""
+    """
+    Return the fold of the journal in *root*, and what keeps the derived files up to date; nothing is read yet.
+
+    Args:
+        journal: the URL of one on a cluster, of which *root* holds the mirror; None for one in *root* itself.
+    """
     directory = durable.checked_path(root, "registry directory")
     registry_json = RegistryJson(directory, lock_timeout_seconds=lock_timeout_seconds)
-    journal = open_journal(f"file:{directory}", lock_timeout_seconds=lock_timeout_seconds)
-    replay = Replay(journal, claimed_rows=registry_json.claimed_rows, **settings)
+    if journal is None:
+        opened = open_journal(f"file:{directory}", lock_timeout_seconds=lock_timeout_seconds)
+    else:
+        opened = open_journal(journal, directory=directory, lock_timeout_seconds=lock_timeout_seconds)
+    replay = Replay(opened, claimed_rows=registry_json.claimed_rows, **settings)
     projections: list[Projection] = [registry_json]
     if sign_key is None:
         projections.insert(0, UnsignedNote(directory, replay))  # whatever it imports, it imports before all is read
@@ -69,8 +78,11 @@ def checks(
 
 
 def open_reader(
-    registry_dir: str | os.PathLike[str], state_dir: str | os.PathLike[str] | None, public_key: str | None = None
+    registry_dir: str | os.PathLike[str],
+    state_dir: str | os.PathLike[str] | None,
+    journal: str | None = None,
+    public_key: str | None = None,
 ) -> RegistryReader:
     """Return what answers questions about a registry's state, and no more, so that little is imported for it."""
-    replay, projector = wire(registry_dir, manager_of(state_dir))
+    replay, projector = wire(registry_dir, manager_of(state_dir), journal)
     return RegistryReader(replay, [projector], checks=checks(registry_dir, replay, public_key))

@@ -23,6 +23,7 @@ SETTINGS = tuple(
     for name in (
         "REGISTRY_DIR",
         "STATE_DIR",
+        "JOURNAL",
         "ACTOR",
         "OUTPUT",
         "LOCK_TIMEOUT",
@@ -80,7 +81,7 @@ LOG_LEVEL = Option(
 LOG_LEVEL_UNSEEN = replace(LOG_LEVEL, hidden=True)
 """For the verbs that have little to say."""
 
-COMMON = (
+LOCAL = (
     Option(
         "--registry-dir",
         variable="MODELOG_REGISTRY_DIR",
@@ -98,6 +99,18 @@ COMMON = (
     LOG_LEVEL,
 )
 """What every verb takes."""
+
+COMMON = (
+    *LOCAL[:-1],
+    Option(
+        "--journal",
+        variable="MODELOG_JOURNAL",
+        metavar="URL",
+        help="A journal on a cluster, nats://HOST:PORT,…/NAME; the registry's directory then holds its mirror.",
+    ),
+    LOG_LEVEL,
+)
+"""What every verb takes that can also ask a cluster."""
 
 SHOWN = Option(
     "--output",
@@ -184,13 +197,16 @@ def position(name: str, help: str, dest: str | None = None) -> Option:
     return Option(name, dest, number=int, least=0, greatest=POSITION_MAX, metavar="POSITION", help=help)
 
 
-def open_for_change(registry_dir: str, state_dir: str | None, lock_timeout: float, **settings: Any) -> ModelRegistry:
+def open_for_change(
+    registry_dir: str, state_dir: str | None, journal: str | None, lock_timeout: float, **settings: Any
+) -> ModelRegistry:
     """Return the registry with its runtime attached; from the point of no return on, interrupts are held."""
     from projections import open_registry  # noqa: PLC0415 - takes long, and what is wrong with the words is told before
 
     return open_registry(
         registry_dir,
         STATE_DIR if state_dir is None else state_dir,
+        journal=journal,
         lock_timeout_seconds=lock_timeout,
         point_of_no_return=interrupts.holder(),
         **settings,
@@ -209,7 +225,9 @@ def paired_state_dir(registry_dir: str, state_dir: str | None) -> str | None:
         return STATE_DIR if os.path.realpath(registry_dir) == os.path.realpath(REGISTRY_DIR) else None
 
 
-def open_for_reading(registry_dir: str, state_dir: str | None, public_key: str | None = None) -> RegistryReader:
+def open_for_reading(
+    registry_dir: str, state_dir: str | None, journal: str | None, public_key: str | None = None
+) -> RegistryReader:
     """
     Return the registry to ask about its state; imports no more than that takes.
 
@@ -217,11 +235,14 @@ def open_for_reading(registry_dir: str, state_dir: str | None, public_key: str |
     """
     from projections.wiring import open_reader  # noqa: PLC0415 - as above
 
-    return open_reader(registry_dir, paired_state_dir(registry_dir, state_dir), public_key)
+    return open_reader(registry_dir, paired_state_dir(registry_dir, state_dir), journal, public_key)
 
 
-def open_for_questions(registry_dir: str, state_dir: str | None, public_key: str | None = None) -> ModelRegistry:
+def open_for_questions(
+    registry_dir: str, state_dir: str | None, journal: str | None, public_key: str | None = None
+) -> ModelRegistry:
     """Return the registry to ask whatever one may ask of its history; witnesses as in `open_for_reading`."""
     from projections import open_registry  # noqa: PLC0415
 
-    return open_registry(registry_dir, paired_state_dir(registry_dir, state_dir), public_key=public_key)
+    runtime = paired_state_dir(registry_dir, state_dir)
+    return open_registry(registry_dir, runtime, journal=journal, public_key=public_key)

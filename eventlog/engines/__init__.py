@@ -1,7 +1,8 @@
 """
 The journal engines, by URL scheme. An engine's module is imported when a journal of its kind is opened, not before.
 
-A plain path is a directory that holds a JSONL journal; `memory:` is a journal that ends with the process.
+A plain path is a directory that holds a JSONL journal; `memory:` is a journal that ends with the process; `nats://` is
+one on a cluster.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from eventlog.journal import Journal
 ENGINES = {
     "file": ("eventlog.engines.jsonl", "JsonlJournal"),
     "memory": ("eventlog.engines.memory", "MemoryJournal"),
+    "nats": ("eventlog.engines.jetstream", "JetStreamJournal"),
 }
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):")
 
@@ -25,7 +27,7 @@ def open_journal(url: str, **settings: Any) -> Journal:
     Open the journal that *url* names; nothing is read or created yet.
 
     Args:
-        url: a directory, `file:DIRECTORY`, or `memory:`.
+        url: a directory, `file:DIRECTORY`, `memory:`, or `nats://HOST:PORT,…/NAME`.
 
         settings: what the engine's class takes by keyword, e.g. `lock_timeout_seconds`.
 

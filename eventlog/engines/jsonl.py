@@ -4,19 +4,21 @@ The file engine: one file, one line an entry, and a head that says how much of i
 `journal.jsonl` holds the entries, `journal.head` the head, `quarantine/` what recovery took out. A writer holds `flock`
 on the journal itself; readers take no lock. How it reads stands in `jsonl_reader`, how it writes in `jsonl_writer`, the
 format of the head in `jsonl_head`, what may be done with bytes behind the head in `jsonl_tail`, and what a person may
-have done to a damaged journal in `jsonl_repair`.
+have done to a damaged journal in `jsonl_repair`. Where `jsonl_mirror` has left its mark, the journal is a copy of one
+on a cluster, and only whoever reads that one appends to it.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from eventlog import durable, locking
-from eventlog.engines import jsonl_stamp
+from eventlog.engines import jsonl_mirror, jsonl_stamp
 from eventlog.engines.jsonl_head import Head
 from eventlog.engines.jsonl_quarantine import Quarantine
 from eventlog.engines.jsonl_reader import JsonlReader
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.jsonl"
 HEAD = "journal.head"
+_LOOK_SECONDS = 0.02
 
 
 class JsonlJournal:
@@ -38,11 +41,20 @@ class JsonlJournal:
         directory: created by the first append, not before.
 
         lock_timeout_seconds: how long a writer waits for another one.
+
+        mirror_of: the stream of which this is a mirror, for whoever reads that; None for a journal of its own.
     """
 
-    def __init__(self, directory: str, *, lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        directory: str,
+        *,
+        lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS,
+        mirror_of: str | None = None,
+    ) -> None:
         self.where = os.path.join(directory, JOURNAL)
         self._directory = directory
+        self._mirror_of = mirror_of
         self._head_path = os.path.join(directory, HEAD)
         self._lock_timeout_seconds = locking.checked_timeout(lock_timeout_seconds)
         self._reader = JsonlReader(self.where, self._head_path)
@@ -57,8 +69,15 @@ class JsonlJournal:
         return () if self._reader.passed_over else (self.where, self._head_path)
 
     def notices(self) -> Sequence[Notice]:
-        """Return what the last reading found beside the acknowledged lines."""
-        return tuple(self._reader.notices)
+        """Return what the last reading found beside the acknowledged lines, and whether the truth is elsewhere."""
+        stream = jsonl_mirror.stream_of(self._directory) if self._mirror_of is None else None
+        if stream is None:
+            return tuple(self._reader.notices)
+        what = f"{self.where}: the mirror of {stream}, as far as it was read: --journal reads on"
+        return (*self._reader.notices, Notice(what))
+
+    def refresh(self) -> None:
+        """Do nothing: a reading sees all that is acknowledged."""
 
     def tail(self) -> Tail:
         """Return the acknowledged tail, from the head alone."""
@@ -99,7 +118,7 @@ class JsonlJournal:
         head = self._reader.read_head().newest
         if head is not None and jsonl_stamp.fits(self._stamp_path, head, jsonl_stamp.look(self.where)):
             return
-        if mend and os.access(self._head_path, os.W_OK):
+        if mend and os.access(self._head_path, os.W_OK) and self._is_ours():
             with self.exclusive():
                 return
         for path in (self.where, self._head_path):
@@ -117,8 +136,13 @@ class JsonlJournal:
             if self._writer is not None:
                 yield
                 return
-            if not os.path.lexists(self.where):
+            begun = os.path.lexists(self.where)
+            if not begun:
                 self._reader.acknowledged()  # a head without its journal is damage: leave it as it is
+            if self._mirror_of is None:
+                jsonl_mirror.refuse(self._directory)
+            elif not jsonl_mirror.check(self._directory, self._mirror_of, begun=begun):
+                jsonl_mirror.mark(self._directory, self._mirror_of)
             with self._locked() as descriptor:
                 writer = JsonlWriter(descriptor, self.where, self._head_path, self._quarantine)
                 status = jsonl_stamp.look(descriptor)
@@ -140,12 +164,23 @@ class JsonlJournal:
             dry_run: only look, without the lock.
 
         Raises:
-            RefusedError, LockTimeoutError: the journal cannot be opened or locked. Nothing was changed.
+            RefusedError, LockTimeoutError: the journal cannot be opened or locked, or is a mirror. Nothing was changed.
         """
+        jsonl_mirror.refuse(self._directory)
         from eventlog.engines.jsonl_repair import JsonlRepair  # noqa: PLC0415 - few journals are ever repaired
 
         with self._one_thread(), self._opened() if dry_run else self._locked() as descriptor:
             yield JsonlRepair(descriptor, self.where, self._head_path, self._quarantine)
+
+    def wait(self, seconds: float) -> None:
+        """Let a moment pass: the next look tells whether there is something new."""
+        time.sleep(min(seconds, _LOOK_SECONDS))
+
+    def close(self) -> None:
+        """Do nothing: nothing stays open."""
+
+    def _is_ours(self) -> bool:
+        return self._mirror_of is not None or jsonl_mirror.stream_of(self._directory) is None
 
     def _is_synced(self, head: Head, status: os.stat_result | None) -> bool:
         """Say whether a head is certainly durable: we made it so, or the stamp of whoever did fits the journal."""

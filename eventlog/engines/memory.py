@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from eventlog.errors import ConflictError, JournalDamagedError
 from eventlog.journal import DiscardedTail, Notice, Tail
 
 _RUN_ENTRIES = 100
+_LOOK_SECONDS = 0.02
 
 
 class MemoryJournal:
@@ -30,6 +32,9 @@ class MemoryJournal:
     def notices(self) -> Sequence[Notice]:
         """Return nothing: there is nothing to notice."""
         return ()
+
+    def refresh(self) -> None:
+        """Do nothing: all that is stored is here."""
 
     def tail(self) -> Tail:
         """Return size and hash of what is stored."""
@@ -86,6 +91,13 @@ class MemoryJournal:
         """Keep other threads out."""
         with self._lock:
             yield
+
+    def wait(self, seconds: float) -> None:
+        """Let a moment pass."""
+        time.sleep(min(seconds, _LOOK_SECONDS))
+
+    def close(self) -> None:
+        """Do nothing: what is stored stays as long as the object."""
 
     def discarded(self) -> Sequence[DiscardedTail]:
         """Return nothing: memory is never half-written."""

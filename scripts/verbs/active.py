@@ -9,10 +9,15 @@ from scripts.declared import verb
 
 @verb(filters.AS_OF, options.TRUSTING, options.SHOWN, *options.COMMON)
 def command(
-    as_of: str | None, public_key: str | None, output_format: str, registry_dir: str, state_dir: str | None
+    as_of: str | None,
+    public_key: str | None,
+    output_format: str,
+    registry_dir: str,
+    state_dir: str | None,
+    journal: str | None,
 ) -> None:
     """Show the model that is active, or was at a moment; JSON null where there is none."""
-    registry = options.open_for_reading(registry_dir, state_dir, public_key)
+    registry = options.open_for_reading(registry_dir, state_dir, journal, public_key)
     catalog = registry.catalog(as_of)
     model_id = catalog.active_id()
     if model_id is not None:

@@ -8,13 +8,13 @@ from scripts.declared import Argument, verb
 
 
 @verb(Argument("destination", metavar="DEST"), options.SHOWN, *options.COMMON)
-def command(destination: str, output_format: str, registry_dir: str, state_dir: str | None) -> int:
+def command(destination: str, output_format: str, registry_dir: str, state_dir: str | None, journal: str | None) -> int:
     """
     Copy the acknowledged history into the new directory DEST, also while others publish.
 
     Anybody can check it with `sha256sum -c SHA256SUMS`. Artifacts are not in it.
     """
-    report = backup_registry(destination, registry_dir)
+    report = backup_registry(destination, registry_dir, journal=journal)
     fields = [
         ("backup", report.destination),
         ("journal", report.journal_id),

@@ -14,13 +14,14 @@ def command(
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
+    journal: str | None,
 ) -> None:
     """
     Show by whom and why a model was published, when it was active, what displaced it and who brought it back.
 
     For jsonl and csv the rows are the stretches in which it was active.
     """
-    blame = options.open_for_questions(registry_dir, state_dir, public_key).blame(model_id, as_of=as_of)
+    blame = options.open_for_questions(registry_dir, state_dir, journal, public_key).blame(model_id, as_of=as_of)
     if output_format == "json":
         output.print_json(blame.to_dict())
     elif output_format != "table":

@@ -21,13 +21,14 @@ def command(
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
+    journal: str | None,
 ) -> None:
     """
     Show what changed after moment A, up to and with moment B, or to now; each a TIME or a POSITION.
 
     For jsonl and csv the rows are the events between the two.
     """
-    found = options.open_for_questions(registry_dir, state_dir, public_key).diff(earlier, later)
+    found = options.open_for_questions(registry_dir, state_dir, journal, public_key).diff(earlier, later)
     if output_format == "json":
         output.print_json(found.to_dict())
         return

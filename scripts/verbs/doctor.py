@@ -17,10 +17,10 @@ PACKAGES = ("eventlog", "projections", "scripts", msgspec.__name__, click.__name
 
 
 @verb(options.SHOWN, *options.COMMON)
-def command(output_format: str, registry_dir: str, state_dir: str | None) -> int:
+def command(output_format: str, registry_dir: str, state_dir: str | None, journal: str | None) -> int:
     """Look at the history, permissions, disks, clock, lock and packages; each finding comes with its remedy."""
     runtime = options.paired_state_dir(registry_dir, state_dir)
-    found = examine_registry(registry_dir, runtime, packages=PACKAGES, settings=options.SETTINGS)
+    found = examine_registry(registry_dir, runtime, journal=journal, packages=PACKAGES, settings=options.SETTINGS)
     told = output.print_report(found, _fields(found), output_format)
     if found.clean:
         return told

@@ -21,7 +21,12 @@ from scripts.declared import Argument, Option, UsageError, verb
     *options.COMMON,
 )
 def command(
-    form: str, destination: str | None, public_key: str | None, registry_dir: str, state_dir: str | None
+    form: str,
+    destination: str | None,
+    public_key: str | None,
+    registry_dir: str,
+    state_dir: str | None,
+    journal: str | None,
 ) -> None:
     """
     Write the history for others; everything is verified first.
@@ -31,15 +36,17 @@ def command(
     """
     runtime = options.paired_state_dir(registry_dir, state_dir)
     if form == "jsonl":
-        data = b"".join(line + b"\n" for line in journal_lines(registry_dir, runtime, public_key))
+        data = b"".join(line + b"\n" for line in journal_lines(registry_dir, runtime, public_key, journal=journal))
     elif form == "html":
-        changes = list(options.open_for_questions(registry_dir, state_dir, public_key).history())
-        report = verify_registry(registry_dir, runtime, public_key=public_key)
+        changes = list(options.open_for_questions(registry_dir, state_dir, journal, public_key).history())
+        report = verify_registry(registry_dir, runtime, public_key=public_key, journal=journal)
         note = tree_head_text(registry_dir)
         data = audit_page.render(Page(changes, report, note, utc_now(), output.escape)).encode()
     else:
         with output.collected() as text:
-            rows.print_changes(options.open_for_questions(registry_dir, state_dir, public_key).history(), "csv")
+            rows.print_changes(
+                options.open_for_questions(registry_dir, state_dir, journal, public_key).history(), "csv"
+            )
         data = text.getvalue().encode()
     _write(data, destination)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from eventlog.queries import FOLLOW_PAUSE_SECONDS
 from scripts import filters, options, output, rows
 from scripts.criteria import FILTERING, criteria
 from scripts.declared import Option, verb
@@ -35,6 +34,7 @@ def command(
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
+    journal: str | None,
     **wanted: Any,
 ) -> int:
     """
@@ -43,8 +43,8 @@ def command(
     None is missed: whoever was killed begins again behind the position it dealt with last.
     """
     selected = criteria(**wanted)
-    registry = options.open_for_questions(registry_dir, state_dir, public_key)
-    changes = filter(selected.admits, registry.follow(start, pause_seconds=FOLLOW_PAUSE_SECONDS))
+    registry = options.open_for_questions(registry_dir, state_dir, journal, public_key)
+    changes = filter(selected.admits, registry.follow(start))
     try:
         if output_format == "csv":
             output.print_csv(rows.HISTORY, ())

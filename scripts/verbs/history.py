@@ -30,6 +30,7 @@ def command(
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
+    journal: str | None,
     **wanted: Any,
 ) -> None:
     """
@@ -38,6 +39,6 @@ def command(
     A time marked ! is before an earlier event's: some clock went backwards. Order is the position.
     """
     selected = criteria(start=start or 0, last=last, **wanted)
-    registry = options.open_for_questions(registry_dir, state_dir, public_key)
+    registry = options.open_for_questions(registry_dir, state_dir, journal, public_key)
     changes = registry.history(selected, as_of=as_of, limit=limit, newest_first=reverse)
     rows.print_changes(changes, output_format)

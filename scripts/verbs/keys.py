@@ -24,9 +24,11 @@ COLUMNS = ("key", "added_position", "revoked_position", "endorsed_by")
 
 
 @verb(options.TRUSTING, options.SHOWN, *options.COMMON)
-def list_keys(public_key: str | None, output_format: str, registry_dir: str, state_dir: str | None) -> None:
+def list_keys(
+    public_key: str | None, output_format: str, registry_dir: str, state_dir: str | None, journal: str | None
+) -> None:
     """List all keys in the order in which they were added."""
-    catalog = options.open_for_reading(registry_dir, state_dir, public_key).catalog()
+    catalog = options.open_for_reading(registry_dir, state_dir, journal, public_key).catalog()
     found = [
         dict(zip(COLUMNS, (key, standing.added, standing.revoked, standing.data.endorsed_by), strict=True))
         for key, standing in catalog.keys.items()
@@ -53,6 +55,7 @@ def add_key(
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
+    journal: str | None,
     **terms: Any,
 ) -> int:
     """Let KEY, a public key or its file, sign tree heads from now on."""
@@ -60,7 +63,7 @@ def add_key(
     endorser = None
     if endorse_with is not None:
         endorser = signed_note.parse_private_key(keyfiles.read_private(endorse_with), "--endorse-with")
-    registry = options.open_for_change(registry_dir, state_dir, lock_timeout, sign_key=sign_key)
+    registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, sign_key=sign_key)
     return _told(registry.add_key(public, endorser=endorser, **terms), output_format)
 
 
@@ -72,11 +75,12 @@ def revoke_key(
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
+    journal: str | None,
     **terms: Any,
 ) -> int:
     """Let KEY sign no tree head of more entries than there are now; what it signed before stays good."""
     public = signed_note.parse_public_key(keyfiles.read_public(key), "KEY")
-    registry = options.open_for_change(registry_dir, state_dir, lock_timeout, sign_key=sign_key)
+    registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, sign_key=sign_key)
     return _told(registry.revoke_key(public, **terms), output_format)
 
 

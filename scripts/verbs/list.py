@@ -56,12 +56,13 @@ def command(
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
+    journal: str | None,
 ) -> None:
     """List the models, newest first."""
     if verified_prefix and as_of is not None:
         raise UsageError("--verified-prefix shows a damaged journal, of which nothing is known --as-of a moment")
     wanted = Listing(condition, sort, reverse, limit)
-    registry = options.open_for_reading(registry_dir, state_dir, public_key)
+    registry = options.open_for_reading(registry_dir, state_dir, journal, public_key)
     problem: ModelogError | None = None
     if verified_prefix:
         catalog, problem = registry.verified_prefix()

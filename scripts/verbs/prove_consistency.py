@@ -10,7 +10,7 @@ from scripts.declared import Argument, verb
 
 
 @verb(Argument("old_head", metavar="OLD_HEAD"), *options.COMMON)
-def command(old_head: str, registry_dir: str, state_dir: str | None) -> None:
+def command(old_head: str, registry_dir: str, state_dir: str | None, journal: str | None) -> None:
     """
     Show that the journal extends the tree head in the file OLD_HEAD, a tree_head.note that somebody kept.
 
@@ -20,6 +20,6 @@ def command(old_head: str, registry_dir: str, state_dir: str | None) -> None:
         data = durable.read_file(old_head, bytes_max=NOTE_BYTES_MAX)
     old, _ = tree_head.parsed(data, old_head)
     runtime = options.paired_state_dir(registry_dir, state_dir)
-    request = prove_consistency(old.size, old.root, registry_dir, runtime, origin=old.origin)
+    request = prove_consistency(old.size, old.root, registry_dir, runtime, origin=old.origin, journal=journal)
     for line in request.spelled().decode().removesuffix("\n").split("\n"):
         output.print_line(output.escape(line))

@@ -29,6 +29,7 @@ def command(
     metadata: tuple[str, ...],
     registry_dir: str,
     state_dir: str | None,
+    journal: str | None,
     lock_timeout: float,
     record_refusals: bool,
     sign_key: str | None,
@@ -37,7 +38,7 @@ def command(
 ) -> None:
     """Record a model and make it active; prints it as JSON."""
     settings = {"record_refusals": record_refusals, "sign_key": sign_key, "public_key": public_key}
-    registry = options.open_for_change(registry_dir, state_dir, lock_timeout, **settings)
+    registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **settings)
     wanted = {"artifact": artifact, "backend": backend, "metadata": " ".join(metadata)}
     who = {name: terms[name] for name in ("actor", "reason", "request_id", "dry_run")}
     with registry.on_record("publish", wanted, **who), refused_by("metadata"):

@@ -14,7 +14,12 @@ from scripts.declared import Argument, Option, verb
     *options.COMMON,
 )
 def command(
-    model_id: str, destination: str | None, output_format: str, registry_dir: str, state_dir: str | None
+    model_id: str,
+    destination: str | None,
+    output_format: str,
+    registry_dir: str,
+    state_dir: str | None,
+    journal: str | None,
 ) -> int:
     """
     Write the proof that a model was published, beside its artifact.
@@ -23,7 +28,11 @@ def command(
     can check with verify-receipt, and without this registry, that it was published, when and by whom.
     """
     issued = issue_receipt(
-        model_id, registry_dir, options.paired_state_dir(registry_dir, state_dir), destination=destination
+        model_id,
+        registry_dir,
+        options.paired_state_dir(registry_dir, state_dir),
+        destination=destination,
+        journal=journal,
     )
     fields = [
         ("receipt", issued.path),

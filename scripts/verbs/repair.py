@@ -18,7 +18,7 @@ from scripts.declared import Option, UsageError, verb
     *options.EXPLAINED,
     options.WAITING,
     options.SHOWN,
-    *options.COMMON,
+    *options.LOCAL,
 )
 def command(
     discard_tail: bool,

@@ -8,7 +8,7 @@ from scripts import interrupts, options, output
 from scripts.declared import Argument, verb
 
 
-@verb(Argument("source", metavar="SRC"), options.DRY, options.WAITING, options.SHOWN, *options.COMMON)
+@verb(Argument("source", metavar="SRC"), options.DRY, options.WAITING, options.SHOWN, *options.LOCAL)
 def command(
     source: str, dry_run: bool, lock_timeout: float, output_format: str, registry_dir: str, state_dir: str | None
 ) -> int:

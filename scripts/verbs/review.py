@@ -28,9 +28,10 @@ def command(
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
+    journal: str | None,
 ) -> int:
     """Record that somebody examined the history up to a position, and what they say of it (--reason)."""
-    registry = options.open_for_change(registry_dir, state_dir, lock_timeout, sign_key=sign_key)
+    registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, sign_key=sign_key)
     event = registry.review(position, actor=actor, reason=reason, request_id=request_id)
     data = event.data
     assert isinstance(data, HistoryReviewed), "a review records nothing else"

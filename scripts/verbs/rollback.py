@@ -17,6 +17,7 @@ def command(
     model_id: str | None,
     registry_dir: str,
     state_dir: str | None,
+    journal: str | None,
     lock_timeout: float,
     record_refusals: bool,
     sign_key: str | None,
@@ -25,6 +26,6 @@ def command(
 ) -> None:
     """Make an older model active again, if its file is there and unchanged; prints it as JSON."""
     settings = {"record_refusals": record_refusals, "sign_key": sign_key, "public_key": public_key}
-    registry = options.open_for_change(registry_dir, state_dir, lock_timeout, **settings)
+    registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **settings)
     with progress.hashing() as hashing:
         models.print_recorded(lambda: registry.rollback(model_id, progress=hashing, **terms), dry_run=terms["dry_run"])

@@ -16,10 +16,11 @@ def command(
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
+    journal: str | None,
 ) -> None:
     """Show one model and how it was published."""
     check_model_id(model_id)
-    registry = options.open_for_reading(registry_dir, state_dir, public_key)
+    registry = options.open_for_reading(registry_dir, state_dir, journal, public_key)
     catalog = registry.catalog(as_of)
     if model_id not in catalog.published:
         raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")

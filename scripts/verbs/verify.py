@@ -27,6 +27,7 @@ def command(
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
+    journal: str | None,
 ) -> int:
     """Audit the journal from its first byte, what other files remember of it, and the files derived from it."""
     if public_key is None and (witness or witness_key):
@@ -38,6 +39,7 @@ def command(
         report = verify_registry(
             registry_dir,
             runtime,
+            journal=journal,
             artifacts=artifacts,
             progress=hashing,
             public_key=public_key,

@@ -39,6 +39,7 @@ def command(
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
+    journal: str | None,
 ) -> int:
     """
     Remember the newest tree head of a journal in FILE, and refuse one that does not extend what was seen before.
@@ -53,6 +54,7 @@ def command(
         sign_key=None if key is None else keyfiles.read_private(key),
         registry_dir=registry_dir,
         state_dir=options.paired_state_dir(registry_dir, state_dir),
+        journal=journal,
         lock_timeout_seconds=lock_timeout,
     )
     told = {

@@ -190,7 +190,7 @@ def test_follow(filled: Place) -> None:
     def sleep(_seconds: float) -> None:
         published.append(filled.publish(f"new{len(published)}", registry=writer).model_id)
 
-    from_ten, next_ones = registry.follow(10, sleep=sleep), registry.follow(sleep=sleep)
+    from_ten, next_ones = registry.follow(10, wait=sleep), registry.follow(wait=sleep)
 
     assert [next(from_ten).position for _ in range(4)] == [10, 11, 12, 13]
     assert [next(next_ones).event.subject for _ in range(3)] == published[:2] + published[2:3]

@@ -1,0 +1,298 @@
+"""
+The replicated engine: a JetStream stream orders the entries, and a majority of its nodes has each on disk.
+
+Each machine keeps a *mirror* in its registry directory: `journal.jsonl` with the same bytes, read and verified as any
+journal is. The mirror only ever grows by entries that follow its last one, by hash; so neither a node that has lost
+something nor one that lies can change what was seen once. What is decided rests on compare-and-append, never on a read.
+
+How an append is tried again stands in `jetstream_stream`, how a connection is kept in `jetstream_link`, how entries are
+pushed in `jetstream_watch`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from eventlog import chain, locking
+from eventlog.engines import jetstream_url, jsonl_mirror
+from eventlog.engines.checks import check_append
+from eventlog.engines.jetstream_api import check_chain
+from eventlog.engines.jetstream_link import Link
+from eventlog.engines.jetstream_stream import APPEND_SECONDS, BATCH_ENTRIES_MAX, Stream
+from eventlog.engines.jetstream_watch import Watch
+from eventlog.engines.jsonl import JsonlJournal
+from eventlog.errors import (
+    ConflictError,
+    JournalDamagedError,
+    LockTimeoutError,
+    OutcomeUnknownError,
+    ProjectionLagError,
+    RefusedError,
+    UnreachableError,
+)
+from eventlog.journal import DiscardedTail, Notice, Tail
+from eventlog.log import log
+
+_REACHED_AGAIN_SECONDS = 1.0
+Answer = TypeVar("Answer")
+
+
+class JetStreamJournal:
+    """
+    A journal on a cluster. See `eventlog.journal.Journal` for what its methods promise.
+
+    Args:
+        url: what follows `nats:`; see `jetstream_url`.
+
+        directory: where the mirror is; created by the first entry that is stored or read, not before.
+
+        lock_timeout_seconds: how long to wait for another process that writes the mirror.
+
+        append_timeout_seconds: how long an append is tried before its outcome counts as unknown.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        directory: str,
+        lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS,
+        append_timeout_seconds: float = APPEND_SECONDS,
+    ) -> None:
+        address = jetstream_url.parse(url)
+        self.where = address.where
+        self._link = Link(address)
+        self._directory = directory
+        self._stream = Stream(self._link, append_timeout_seconds)
+        self._watch: Watch | None = None
+        self._mirror_stream = address.stream
+        self._mirror = JsonlJournal(directory, lock_timeout_seconds=lock_timeout_seconds, mirror_of=address.stream)
+        self._lock_timeout_seconds = lock_timeout_seconds
+        self._threads = threading.RLock()
+        self._held = 0
+        self._stale: str | None = None
+
+    def files(self) -> Sequence[str]:
+        """Return nothing: what is acknowledged is told by the cluster."""
+        return ()
+
+    def notices(self) -> Sequence[Notice]:
+        """Return what is to be said of the mirror, and whether it may be behind."""
+        stale = () if self._stale is None else (Notice(self._stale),)
+        return (*self._mirror.notices(), *stale)
+
+    def refresh(self) -> None:
+        """
+        Bring the mirror up to what the cluster has acknowledged.
+
+        Where it cannot be reached, or the mirror not be written, a reader goes on with the mirror as it is, and a
+        notice says so; a writer, inside `exclusive`, does not.
+        """
+        jsonl_mirror.check(self._directory, self._mirror_stream, begun=os.path.lexists(self._mirror.where))
+        with self._one_thread():
+            try:
+                self._read_on()
+                self._stale = None
+            except (UnreachableError, OutcomeUnknownError) as error:
+                self._go_on_stale(str(error), error)
+            except RefusedError as error:
+                if not isinstance(error.__cause__, OSError) and not isinstance(error, LockTimeoutError):
+                    raise
+                self._go_on_stale(f"{error}: the mirror cannot be written", error)
+
+    def tail(self) -> Tail:
+        """Return the tail of the mirror."""
+        return self._mirror.tail()
+
+    def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield verified entries of the mirror."""
+        return self._mirror.read(start, stop)
+
+    def read_runs(self, start: int = 0, stop: int | None = None) -> Iterator[Sequence[bytes]]:
+        """Yield the same in runs."""
+        return self._mirror.read_runs(start, stop)
+
+    def resume(self, text: bytes) -> tuple[int, Sequence[bytes]] | None:
+        """Return the newest entries of the mirror from the last one on that contains *text*."""
+        return self._mirror.resume(text)
+
+    def entry_at(self, position: int, offset_bytes: int, entry_hash: str) -> bytes:
+        """Return the mirror's entry at *offset_bytes*, which must have that hash."""
+        return self._mirror.entry_at(position, offset_bytes, entry_hash)
+
+    def middle(self, text: bytes) -> tuple[int, bytes] | None:
+        """Return an entry with *text* in it from about the middle, and where it begins."""
+        return self._mirror.middle(text)
+
+    def mentions(self, text: bytes) -> bool:
+        """Say whether *text* stands anywhere in the mirror."""
+        return self._mirror.mentions(text)
+
+    def confirm(self, *, mend: bool = True) -> None:
+        """Make sure that the mirror survives power loss; the cluster has made sure of the entries."""
+        self._mirror.confirm(mend=mend)
+
+    def salvage(self) -> Iterator[bytes]:
+        """Yield the mirror's entries for as long as they verify."""
+        return self._mirror.salvage()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep other threads out, and read on; other writers are found out by `append`."""
+        with self._one_thread():
+            self._held += 1
+            try:
+                yield
+            finally:
+                self._held -= 1
+
+    def discarded(self) -> Sequence[DiscardedTail]:
+        """Return nothing: what an interrupted write left in the mirror was no history."""
+        return ()
+
+    def append(self, entries: Sequence[bytes], *, expected_size: int, recording: Sequence[DiscardedTail] = ()) -> Tail:
+        """
+        Store *entries* on the cluster, then in the mirror.
+
+        Raises, beside what `Journal.append` says:
+            UnreachableError: nothing was stored.
+
+            ProjectionLagError: the entries are stored; the mirror could not be written.
+        """
+        with self.exclusive():
+            tail = self._mirror.tail()
+            if tail.size != expected_size:
+                raise ConflictError(
+                    f"{self.where}: expected {expected_size} entries, got {tail.size}: read and decide anew"
+                )
+            check_append(self.where, entries, tail.hash)
+            if expected_size == 0:
+                self._prepare()
+            for first in range(0, len(entries), BATCH_ENTRIES_MAX):
+                self._append(entries[first : first + BATCH_ENTRIES_MAX], expected_size + first, first)
+            return Tail(expected_size + len(entries), chain.hash_of(entries[-1]))
+
+    def wait(self, seconds: float) -> None:
+        """Return as soon as something new may be there; after *seconds* at the latest."""
+        if self._watch is None:
+            self._watch = Watch(self._link)
+        try:
+            self._link.call(self._watch.wait(self._mirror.tail().size, seconds))
+        except UnreachableError as error:
+            log.warning("%s", error)
+            threading.Event().wait(min(seconds, _REACHED_AGAIN_SECONDS))
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._watch = None
+        self._link.close()
+
+    def stored_size(self) -> int | None:
+        """Return how many entries the cluster has; None where it has no such stream. Raises as `Stream.size`."""
+        return self._call(self._stream.size())
+
+    def create(self) -> None:
+        """Make the stream, unless it is there. Raises UnreachableError, RefusedError: it is not."""
+        self._call(self._stream.create())
+
+    def _prepare(self) -> None:
+        """Make sure that there is a stream, and that the mirror is known as one before it has its first entry."""
+        if self.stored_size() is None:
+            self.create()
+            log.info("%s: the stream was created", self.where)
+
+    def _append(self, entries: Sequence[bytes], expected_size: int, before: int) -> None:
+        """Store one batch; *before* entries of the same append are stored already."""
+        try:
+            self._call(self._stream.append(entries, expected_size))
+        except RefusedError as error:
+            if before:
+                done = f"{before} entries were recorded, the rest not"
+                raise OutcomeUnknownError(f"{self.where}: {done}: {error}") from error
+            raise
+        try:
+            self._extend(entries, expected_size)
+        except (RefusedError, OutcomeUnknownError) as error:
+            raise ProjectionLagError(
+                f"recorded, but the mirror is behind: {error}: mend that, then run rebuild"
+            ) from error
+
+    def _read_on(self) -> None:
+        """Put what is new on the cluster into the mirror, after a look at whether the cluster still is what it was."""
+        while True:
+            tail = self._mirror.tail()
+            pushed = [] if self._watch is None else self._watch.take(tail.size)
+            if pushed:
+                check_chain(self.where, pushed, tail.size, tail.hash)
+                self._extend(pushed, tail.size)
+                continue
+            found = self._call(self._stream.read(max(0, tail.size - 1)))
+            if tail.size == 0:
+                check_chain(self.where, found, 0, tail.hash)
+                new = found
+            elif found:
+                if not chain.is_sealed(found[0]) or chain.hash_of(found[0]) != tail.hash:
+                    raise self._forked(tail, found[0])
+                new = found[1:]
+                check_chain(self.where, new, tail.size, tail.hash)
+            else:
+                self._refuse_shorter(tail)
+                return
+            if not new:
+                return
+            self._extend(new, tail.size)
+
+    def _extend(self, entries: Sequence[bytes], start: int) -> None:
+        """Write *entries*, which stand from *start* on, into the mirror, where another process has not done it."""
+        with self._mirror.exclusive():
+            size = self._mirror.tail().size
+            missing = entries[max(0, size - start) :]
+            if missing and size >= start:
+                self._mirror.append(missing, expected_size=size, recording=self._mirror.discarded())
+
+    def _refuse_shorter(self, tail: Tail) -> None:
+        """Raise where the cluster, asked for the mirror's last entry, has less; a node may merely be behind."""
+        size = self.stored_size()
+        if size is None or size < tail.size:
+            got = "no such stream" if size is None else f"{size} entries"
+            raise JournalDamagedError(
+                f"{self.where}: expected at least {tail.size} entries, as the mirror {self._mirror.where} has, "
+                f"got {got}: entries were lost, or this is another cluster, or a node that was cut off answers: "
+                "try again, then check --journal and --registry-dir, and run doctor",
+                position=0 if size is None else size,
+                expected=f"{tail.size} entries",
+                actual=got,
+            )
+
+    def _forked(self, tail: Tail, got: bytes) -> JournalDamagedError:
+        hash_text = chain.hash_of(got) if chain.is_sealed(got) else "none"
+        return JournalDamagedError(
+            f"{self.where}: entry {tail.size - 1}: expected hash {tail.hash}, as the mirror {self._mirror.where} has, "
+            f"got {hash_text}: the mirror is of another journal, or history was rewritten: check --journal and "
+            "--registry-dir; if the mirror is wrong, move its journal.jsonl and journal.head away",
+            position=tail.size - 1,
+            expected=tail.hash,
+            actual=hash_text,
+        )
+
+    def _go_on_stale(self, reason: str, error: RefusedError | OutcomeUnknownError) -> None:
+        size = self._mirror.tail().size
+        if self._held or size == 0:
+            raise error
+        self._stale = f"{reason}: this is the mirror, as of position {size - 1}"
+
+    def _call(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        return self._link.call(work)
+
+    @contextmanager
+    def _one_thread(self) -> Iterator[None]:
+        if not self._threads.acquire(timeout=self._lock_timeout_seconds):
+            raise locking.timed_out(self.where, "another thread", self._lock_timeout_seconds)
+        try:
+            yield
+        finally:
+            self._threads.release()

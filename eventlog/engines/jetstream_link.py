@@ -1,0 +1,300 @@
+"""
+A connection to the cluster: one node at a time, and the next one as soon as that one does not answer.
+
+The client library is asynchronous; its event loop runs in a thread of our own. It does not reconnect by itself: what it
+had buffered would be sent a second time behind our back. Whoever calls decides what is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import msgspec
+
+from eventlog.engines.jetstream_identity import identity_of
+from eventlog.engines.jetstream_url import Address
+from eventlog.errors import RefusedError, UnreachableError, reason_of
+
+try:
+    import nats
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
+    from nats.errors import Error, NoRespondersError
+except ImportError as error:  # pragma: no cover - the tests have it
+    raise RefusedError(f"--journal nats://…: {error}: pip install 'modelog[cluster]'") from error
+
+CONNECT_SECONDS = 1.0
+REPLY_SECONDS = 2.0
+_PENDING_BYTES = 16 << 20
+_RETRY_SECONDS = 0.5
+Answer = TypeVar("Answer")
+
+
+class NoReplyError(Exception):
+    """
+    A request was not answered.
+
+    Attributes:
+        sent: whether somebody may have got it, and may still act on it.
+    """
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
+
+
+class Link:
+    """
+    See the module. Its coroutines run inside `call` only.
+
+    A process that was forked has no such thread: it begins anew, with a connection of its own.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._servers = list(address.servers)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        self._client: Client | None = None
+        self._lost = asyncio.Event()
+        self._denied: dict[str, str] = {}
+        self._news = asyncio.Event()
+        self._failed: tuple[float, UnreachableError] | None = None
+
+    def call(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """Do *work* in the thread of the event loop, and wait for it; an interrupt ends both."""
+        if self._loop is None or self._pid != os.getpid():
+            self._begin()
+        assert self._loop is not None, "begun"
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise UnreachableError(f"{self.address.where}: closed meanwhile") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Let the connection and the thread go; the next call begins anew."""
+        loop, self._loop = self._loop, None
+        if loop is None or self._pid != os.getpid():
+            return
+        asyncio.run_coroutine_threadsafe(self.drop(), loop).result(REPLY_SECONDS)
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join(REPLY_SECONDS)
+        if not self._thread.is_alive():
+            loop.close()
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """
+        Return what is answered.
+
+        Raises:
+            NoReplyError: nothing was; the next request goes to another node.
+
+            RefusedError: this principal may not ask that.
+        """
+        client = await self.client()
+        asked = client.request(subject, payload, timeout=REPLY_SECONDS, headers=_copied(headers))
+        return (await self._awaited(asked, subject)).data
+
+    async def next(self, answers: asyncio.Queue[Answer], subject: str) -> Answer:
+        """Return the next of the *answers* to something that was said under *subject*. Raises as `request`."""
+        return await self._awaited(asyncio.wait_for(answers.get(), REPLY_SECONDS), subject)
+
+    async def subscribe(self, on_message: Callable[[Msg], Coroutine[Any, Any, None]]) -> tuple[Subscription, str]:
+        """Return a subscription, whose messages *on_message* gets one by one, and the subject that it is to."""
+        client = await self.client()
+        inbox = client.new_inbox()
+        try:
+            found = await client.subscribe(inbox, cb=on_message, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        except (Error, OSError) as error:
+            raise NoReplyError(str(error), sent=False) from error
+        return found, inbox
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription, also one of a connection that was lost."""
+        with suppress(Error, OSError):
+            await subscription.unsubscribe()
+
+    async def publish(
+        self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None, reply: str = ""
+    ) -> None:
+        """
+        Say something and do not wait.
+
+        Raises:
+            NoReplyError: the connection was lost.
+        """
+        client = await self.client()
+        try:
+            await client.publish(subject, payload, reply=reply, headers=_copied(headers))
+        except (Error, OSError) as error:
+            raise NoReplyError(str(error), sent=True) from error
+
+    async def client(self) -> Client:
+        """
+        Return a client that is connected.
+
+        Raises:
+            UnreachableError: no node can be reached. Just after that, nobody tries again.
+
+            RefusedError: a node does not let us in, or speaks without TLS.
+        """
+        if self._client is not None and self.is_connected:
+            return self._client
+        now = asyncio.get_running_loop().time()
+        if self._failed is not None and now < self._failed[0] + _RETRY_SECONDS:
+            raise self._failed[1]
+        await self.drop()
+        reasons = []
+        for server in list(self._servers):
+            try:
+                self._client = await self._connected(server)
+            except (Error, OSError, TimeoutError) as error:
+                if "authorization" in str(error).lower() or "authentication" in str(error).lower():
+                    raise RefusedError(
+                        f"nats://{server}: does not let us in: check nkey=, creds= or cert= in --journal"
+                    ) from None
+                self._servers.append(self._servers.pop(0))
+                reasons.append(f"{server}: {_reason(error)}")
+                continue
+            self._failed = None
+            return self._client
+        failure = UnreachableError(f"{self.address.where}: cannot be reached: {'; '.join(reasons)}")
+        self._failed = asyncio.get_running_loop().time(), failure
+        raise failure
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._client is not None and self._client.is_connected
+
+    async def drop(self) -> None:
+        """Let the connection go; the next one is made to another node."""
+        client, self._client = self._client, None
+        if client is not None:
+            self._servers.append(self._servers.pop(0))
+            with suppress(Error, OSError, TimeoutError):
+                await asyncio.wait_for(client.close(), REPLY_SECONDS)
+
+    async def _awaited(self, work: Coroutine[Any, Any, Answer], subject: str) -> Answer:
+        """Wait for *work*, and no longer once the connection is lost, or a node says that *subject* is not for us."""
+        asked = asyncio.ensure_future(work)
+        try:
+            while True:
+                over = [asyncio.ensure_future(self._lost.wait()), asyncio.ensure_future(self._news.wait())]
+                try:
+                    await asyncio.wait([asked, *over], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for item in over:
+                        item.cancel()
+                if asked.done():
+                    return await asked
+                self._refuse_denied(subject)
+                if self._lost.is_set():
+                    raise NoReplyError("the connection was lost", sent=True)
+        except NoRespondersError:
+            await self.drop()
+            raise NoReplyError("no node leads the stream", sent=False) from None
+        except (Error, OSError, TimeoutError) as error:
+            await self.drop()
+            reason = f"no answer within {REPLY_SECONDS:g} s" if _is_late(error) else str(error)
+            raise NoReplyError(reason, sent=True) from None
+        finally:
+            asked.cancel()
+
+    async def _connected(self, server: str) -> Client:
+        self._lost = lost = asyncio.Event()
+        self._denied.clear()
+
+        async def on_error(error: Exception) -> None:
+            text = str(error).lower()
+            if "permissions violation" in text:
+                self._denied[text] = text
+                self._news.set()
+
+        async def on_end() -> None:
+            lost.set()
+
+        client = await asyncio.wait_for(
+            nats.connect(
+                f"nats://{server}",
+                name="modelog",
+                allow_reconnect=False,
+                connect_timeout=CONNECT_SECONDS,
+                pending_size=_PENDING_BYTES,
+                error_cb=on_error,
+                disconnected_cb=on_end,
+                closed_cb=on_end,
+                **identity_of(self.address),
+            ),
+            2 * CONNECT_SECONDS,
+        )
+        if self.address.is_encrypted and not (client._server_info or {}).get("tls_required"):
+            await client.close()
+            raise RefusedError(f"nats://{server}: expected TLS, got a connection without: check ca= in --journal")
+        return client
+
+    def _refuse_denied(self, subject: str) -> None:
+        """Raise RefusedError where a node has said meanwhile that *subject* is not for us."""
+        self._news.clear()
+        said = next((text for text in self._denied if f'"{subject.lower()}"' in text), None)
+        if said is not None:
+            self._denied.pop(said)
+            raise denied(self.address.where, subject)
+
+    def _begin(self) -> None:
+        self._client, self._failed, self._pid = None, None, os.getpid()
+        self._lost, self._news, self._denied = asyncio.Event(), asyncio.Event(), {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="modelog-nats", daemon=True)
+        self._thread.start()
+
+
+def denied(where: str, subject: str) -> RefusedError:
+    """Return what is said to whoever may not do something."""
+    return RefusedError(f"{where}: permission denied for {subject}: ask who runs the cluster, or use another key")
+
+
+def decoded(answer: bytes, kind: type[Answer]) -> Answer:
+    """Return an answer of the cluster. Raises NoReplyError where it makes no sense."""
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except msgspec.MsgspecError as error:
+        raise NoReplyError(f"an answer that makes no sense: {error}", sent=True) from error
+
+
+def data_of(message: Msg) -> tuple[Mapping[str, str], bytes]:
+    """Return headers and data of a message."""
+    return message.headers or {}, message.data
+
+
+def _copied(headers: Mapping[str, str] | None) -> dict[str, Any] | None:
+    return None if headers is None else dict(headers)
+
+
+def _is_late(error: BaseException) -> bool:
+    return isinstance(error, TimeoutError)
+
+
+def _reason(error: BaseException) -> str:
+    if _is_late(error):
+        return f"no answer within {CONNECT_SECONDS:g} s"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {error.reason or error}".lower()
+    return reason_of(error) if isinstance(error, OSError) else str(error).removeprefix("nats: ")
