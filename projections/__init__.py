@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from projections.maintenance import (
         backup_registry,
         examine_registry,
+        export_journal,
+        import_journal,
         repair_registry,
         restore_registry,
         verify_registry,
@@ -32,6 +34,8 @@ __all__ = [
     "RuntimeStateManager",
     "backup_registry",
     "examine_registry",
+    "export_journal",
+    "import_journal",
     "open_registry",
     "repair_registry",
     "restore_registry",

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
+from contextlib import closing
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from eventlog import backup as _backup
 from eventlog import doctor as _doctor
-from eventlog import identity
+from eventlog import durable, identity
 from eventlog import restore as _restore
+from eventlog import transfer as _transfer
 from eventlog.artifacts import Progress
 from eventlog.clock import utc_now
 from eventlog.decisions import Terms
+from eventlog.engines import open_journal
+from eventlog.engines.jsonl import JsonlJournal
+from eventlog.journal import ReplicatedJournal
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from eventlog.repair import Action, RepairReport, Repairs
 from eventlog.verify import Report
@@ -115,6 +120,31 @@ def restore_registry(
     )
 
 
+def import_journal(
+    registry_dir: Path, journal: str, *, dry_run: bool = False, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS
+) -> _transfer.Transfer:
+    """Move the journal in a directory into a cluster; see `eventlog.transfer`."""
+    directory = durable.checked_path(registry_dir, "registry directory")
+    local = JsonlJournal(directory, lock_timeout_seconds=lock_timeout_seconds)
+    with closing(_cluster(journal, directory, lock_timeout_seconds)) as cluster:
+        return _transfer.import_journal(local, cluster, dry_run=dry_run)
+
+
+def export_journal(
+    destination: Path,
+    registry_dir: Path,
+    journal: str,
+    *,
+    dry_run: bool = False,
+    lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
+) -> _transfer.Transfer:
+    """Copy the journal of a cluster into a directory, as a journal of its own; see `eventlog.transfer`."""
+    local = JsonlJournal(durable.checked_path(destination, "DEST"), lock_timeout_seconds=lock_timeout_seconds)
+    directory = durable.checked_path(registry_dir, "registry directory")
+    with closing(_cluster(journal, directory, lock_timeout_seconds)) as cluster:
+        return _transfer.export_journal(cluster, local, dry_run=dry_run)
+
+
 def examine_registry(
     registry_dir: Path = "var/models",
     state_dir: Path | None = "var/runtime",
@@ -138,6 +168,11 @@ def _opened(registry_dir: Path, state_dir: Path | None, lock_timeout_seconds: fl
     manager = manager_of(state_dir, lock_timeout_seconds)
     replay, projector = wire(registry_dir, manager, lock_timeout_seconds=lock_timeout_seconds, whole=True)
     return replay, [projector]
+
+
+def _cluster(journal: str, directory: str, lock_timeout_seconds: float) -> ReplicatedJournal:
+    found = open_journal(journal, directory=directory, lock_timeout_seconds=lock_timeout_seconds)
+    return cast(ReplicatedJournal, found)
 
 
 def _silent(_notice: str) -> None:

@@ -13,21 +13,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
 
 from eventlog import chain, locking
+from eventlog.engines import jetstream_api as api
 from eventlog.engines import jetstream_url, jsonl_mirror
 from eventlog.engines.checks import check_append
-from eventlog.engines.jetstream_api import check_chain
 from eventlog.engines.jetstream_link import Link
 from eventlog.engines.jetstream_stream import APPEND_SECONDS, BATCH_ENTRIES_MAX, Stream
 from eventlog.engines.jetstream_watch import Watch
 from eventlog.engines.jsonl import JsonlJournal
 from eventlog.errors import (
     ConflictError,
-    JournalDamagedError,
     LockTimeoutError,
     OutcomeUnknownError,
     ProjectionLagError,
@@ -38,7 +37,6 @@ from eventlog.journal import DiscardedTail, Notice, Tail
 from eventlog.log import log
 
 _REACHED_AGAIN_SECONDS = 1.0
-Answer = TypeVar("Answer")
 
 
 class JetStreamJournal:
@@ -69,7 +67,7 @@ class JetStreamJournal:
         self._directory = directory
         self._stream = Stream(self._link, append_timeout_seconds)
         self._watch: Watch | None = None
-        self._mirror_stream = address.stream
+        self.stream = address.stream
         self._mirror = JsonlJournal(directory, lock_timeout_seconds=lock_timeout_seconds, mirror_of=address.stream)
         self._lock_timeout_seconds = lock_timeout_seconds
         self._threads = threading.RLock()
@@ -92,10 +90,13 @@ class JetStreamJournal:
         Where it cannot be reached, or the mirror not be written, a reader goes on with the mirror as it is, and a
         notice says so; a writer, inside `exclusive`, does not.
         """
-        jsonl_mirror.check(self._directory, self._mirror_stream, begun=os.path.lexists(self._mirror.where))
+        begun = os.path.lexists(self._mirror.where) and os.path.getsize(self._mirror.where) > 0
+        jsonl_mirror.check(self._directory, self.stream, begun=begun)
         with self._one_thread():
             try:
                 self._read_on()
+                if self._stale is not None:
+                    log.info("%s: reached again", self.where)
                 self._stale = None
             except (UnreachableError, OutcomeUnknownError) as error:
                 self._go_on_stale(str(error), error)
@@ -171,7 +172,7 @@ class JetStreamJournal:
                 )
             check_append(self.where, entries, tail.hash)
             if expected_size == 0:
-                self._prepare()
+                self.create()
             for first in range(0, len(entries), BATCH_ENTRIES_MAX):
                 self._append(entries[first : first + BATCH_ENTRIES_MAX], expected_size + first, first)
             return Tail(expected_size + len(entries), chain.hash_of(entries[-1]))
@@ -183,8 +184,10 @@ class JetStreamJournal:
         try:
             self._link.call(self._watch.wait(self._mirror.tail().size, seconds))
         except UnreachableError as error:
-            log.warning("%s", error)
-            threading.Event().wait(min(seconds, _REACHED_AGAIN_SECONDS))
+            if self._stale is None:
+                self._stale = str(error)
+                log.warning("%s", error)
+            time.sleep(min(seconds, _REACHED_AGAIN_SECONDS))
 
     def close(self) -> None:
         """Let the connection go."""
@@ -193,22 +196,26 @@ class JetStreamJournal:
 
     def stored_size(self) -> int | None:
         """Return how many entries the cluster has; None where it has no such stream. Raises as `Stream.size`."""
-        return self._call(self._stream.size())
+        return self._link.call(self._stream.size())
+
+    def stored_entry(self, position: int) -> bytes | None:
+        """Return the entry that the cluster has at *position*, or None. Raises as `Stream.entry_at`."""
+        return self._link.call(self._stream.entry_at(position))
+
+    def store(self, entries: Sequence[bytes], expected_size: int) -> None:
+        """Store entries on the cluster alone, at most `BATCH_ENTRIES_MAX`. Raises as `Stream.append`."""
+        self._link.call(self._stream.append(entries, expected_size))
 
     def create(self) -> None:
         """Make the stream, unless it is there. Raises UnreachableError, RefusedError: it is not."""
-        self._call(self._stream.create())
-
-    def _prepare(self) -> None:
-        """Make sure that there is a stream, and that the mirror is known as one before it has its first entry."""
         if self.stored_size() is None:
-            self.create()
+            self._link.call(self._stream.create())
             log.info("%s: the stream was created", self.where)
 
     def _append(self, entries: Sequence[bytes], expected_size: int, before: int) -> None:
         """Store one batch; *before* entries of the same append are stored already."""
         try:
-            self._call(self._stream.append(entries, expected_size))
+            self.store(entries, expected_size)
         except RefusedError as error:
             if before:
                 done = f"{before} entries were recorded, the rest not"
@@ -227,18 +234,18 @@ class JetStreamJournal:
             tail = self._mirror.tail()
             pushed = [] if self._watch is None else self._watch.take(tail.size)
             if pushed:
-                check_chain(self.where, pushed, tail.size, tail.hash)
+                api.check_chain(self.where, pushed, tail.size, tail.hash)
                 self._extend(pushed, tail.size)
                 continue
-            found = self._call(self._stream.read(max(0, tail.size - 1)))
+            found = self._link.call(self._stream.read(max(0, tail.size - 1)))
             if tail.size == 0:
-                check_chain(self.where, found, 0, tail.hash)
+                api.check_chain(self.where, found, 0, tail.hash)
                 new = found
             elif found:
                 if not chain.is_sealed(found[0]) or chain.hash_of(found[0]) != tail.hash:
-                    raise self._forked(tail, found[0])
+                    raise api.forked(self.where, self._mirror.where, tail, found[0])
                 new = found[1:]
-                check_chain(self.where, new, tail.size, tail.hash)
+                api.check_chain(self.where, new, tail.size, tail.hash)
             else:
                 self._refuse_shorter(tail)
                 return
@@ -258,35 +265,13 @@ class JetStreamJournal:
         """Raise where the cluster, asked for the mirror's last entry, has less; a node may merely be behind."""
         size = self.stored_size()
         if size is None or size < tail.size:
-            got = "no such stream" if size is None else f"{size} entries"
-            raise JournalDamagedError(
-                f"{self.where}: expected at least {tail.size} entries, as the mirror {self._mirror.where} has, "
-                f"got {got}: entries were lost, or this is another cluster, or a node that was cut off answers: "
-                "try again, then check --journal and --registry-dir, and run doctor",
-                position=0 if size is None else size,
-                expected=f"{tail.size} entries",
-                actual=got,
-            )
-
-    def _forked(self, tail: Tail, got: bytes) -> JournalDamagedError:
-        hash_text = chain.hash_of(got) if chain.is_sealed(got) else "none"
-        return JournalDamagedError(
-            f"{self.where}: entry {tail.size - 1}: expected hash {tail.hash}, as the mirror {self._mirror.where} has, "
-            f"got {hash_text}: the mirror is of another journal, or history was rewritten: check --journal and "
-            "--registry-dir; if the mirror is wrong, move its journal.jsonl and journal.head away",
-            position=tail.size - 1,
-            expected=tail.hash,
-            actual=hash_text,
-        )
+            raise api.shorter(self.where, self._mirror.where, tail, size)
 
     def _go_on_stale(self, reason: str, error: RefusedError | OutcomeUnknownError) -> None:
         size = self._mirror.tail().size
         if self._held or size == 0:
             raise error
         self._stale = f"{reason}: this is the mirror, as of position {size - 1}"
-
-    def _call(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        return self._link.call(work)
 
     @contextmanager
     def _one_thread(self) -> Iterator[None]:

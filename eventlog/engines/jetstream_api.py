@@ -16,7 +16,7 @@ from msgspec import Struct
 from eventlog import chain
 from eventlog.engines.jetstream_url import Address
 from eventlog.errors import JournalDamagedError, RefusedError
-from eventlog.journal import ENTRY_BYTES_MAX
+from eventlog.journal import ENTRY_BYTES_MAX, Tail
 
 REPLICAS = 3
 WRONG_LAST_SEQUENCE, NO_MESSAGE, NO_STREAM, NOT_NOW = 10071, 10037, 10059, 10008
@@ -167,3 +167,29 @@ def check_chain(where: str, entries: Sequence[bytes], start: int, prev: str) -> 
             expected=error.expected,
             actual=error.got,
         ) from error
+
+
+def shorter(where: str, mirror: str, tail: Tail, size: int | None) -> JournalDamagedError:
+    """Return the error that says that the cluster has fewer entries than the mirror, or no such stream."""
+    got = "no such stream" if size is None else f"{size} entries"
+    return JournalDamagedError(
+        f"{where}: expected at least {tail.size} entries, as the mirror {mirror} has, got {got}: entries were lost, or "
+        "this is another cluster, or a node that was cut off answers: try again, then check --journal and "
+        "--registry-dir, and run doctor",
+        position=0 if size is None else size,
+        expected=f"{tail.size} entries",
+        actual=got,
+    )
+
+
+def forked(where: str, mirror: str, tail: Tail, entry: bytes) -> JournalDamagedError:
+    """Return the error that says that the cluster has another *entry* where the mirror ends."""
+    got = chain.hash_of(entry) if chain.is_sealed(entry) else "none"
+    return JournalDamagedError(
+        f"{where}: entry {tail.size - 1}: expected hash {tail.hash}, as the mirror {mirror} has, got {got}: the mirror "
+        "is of another journal, or history was rewritten: check --journal and --registry-dir; if the mirror is wrong, "
+        "move its journal.jsonl and journal.head away",
+        position=tail.size - 1,
+        expected=tail.hash,
+        actual=got,
+    )

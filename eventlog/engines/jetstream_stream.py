@@ -160,14 +160,17 @@ class Stream:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def entry_at(self, position: int) -> bytes | None:
-        """Return the entry at *position* as the leader has it; None where it has none. Raises NoReplyError."""
-        asked = b'{"seq":%d}' % (position + 1)
-        found = decoded(await self._link.request(f"$JS.API.STREAM.MSG.GET.{self._stream}", asked), Found)
+        """
+        Return the entry at *position* as the leader has it; None where it has none.
+
+        Raises UnreachableError: no leader answers.
+        """
+        found: Found = await self._ask(f"$JS.API.STREAM.MSG.GET.{self._stream}", b'{"seq":%d}' % (position + 1), Found)
         if found.message is not None:
             return base64.b64decode(found.message.data)
         if found.error is not None and found.error.err_code == api.NO_MESSAGE:
             return None
-        raise NoReplyError(found.error.description if found.error else "an empty answer", sent=True)
+        raise UnreachableError(f"{self._where}: {found.error.description if found.error else 'an empty answer'}")
 
     async def _publish(self, entries: Sequence[bytes], expected_size: int) -> Ack:
         """Ask once for *entries* to be stored, and return the answer."""
@@ -193,7 +196,7 @@ class Stream:
         while True:
             try:
                 found = await self.entry_at(position)
-            except (NoReplyError, UnreachableError):
+            except UnreachableError:
                 found = None
             if found is not None or asyncio.get_running_loop().time() >= deadline:
                 return found

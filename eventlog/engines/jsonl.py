@@ -118,7 +118,7 @@ class JsonlJournal:
         head = self._reader.read_head().newest
         if head is not None and jsonl_stamp.fits(self._stamp_path, head, jsonl_stamp.look(self.where)):
             return
-        if mend and os.access(self._head_path, os.W_OK) and self._is_ours():
+        if mend and os.access(self._head_path, os.W_OK) and (self._mirror_of or self.stream is None):
             with self.exclusive():
                 return
         for path in (self.where, self._head_path):
@@ -136,14 +136,10 @@ class JsonlJournal:
             if self._writer is not None:
                 yield
                 return
-            begun = os.path.lexists(self.where)
-            if not begun:
+            if not os.path.lexists(self.where):
                 self._reader.acknowledged()  # a head without its journal is damage: leave it as it is
-            if self._mirror_of is None:
-                jsonl_mirror.refuse(self._directory)
-            elif not jsonl_mirror.check(self._directory, self._mirror_of, begun=begun):
-                jsonl_mirror.mark(self._directory, self._mirror_of)
             with self._locked() as descriptor:
+                self._check_mirror(descriptor)
                 writer = JsonlWriter(descriptor, self.where, self._head_path, self._quarantine)
                 status = jsonl_stamp.look(descriptor)
                 try:
@@ -166,10 +162,10 @@ class JsonlJournal:
         Raises:
             RefusedError, LockTimeoutError: the journal cannot be opened or locked, or is a mirror. Nothing was changed.
         """
-        jsonl_mirror.refuse(self._directory)
         from eventlog.engines.jsonl_repair import JsonlRepair  # noqa: PLC0415 - few journals are ever repaired
 
         with self._one_thread(), self._opened() if dry_run else self._locked() as descriptor:
+            self._check_mirror(descriptor)
             yield JsonlRepair(descriptor, self.where, self._head_path, self._quarantine)
 
     def wait(self, seconds: float) -> None:
@@ -179,8 +175,22 @@ class JsonlJournal:
     def close(self) -> None:
         """Do nothing: nothing stays open."""
 
-    def _is_ours(self) -> bool:
-        return self._mirror_of is not None or jsonl_mirror.stream_of(self._directory) is None
+    @property
+    def stream(self) -> str | None:
+        """The stream of which this is a mirror, or None."""
+        return self._mirror_of or jsonl_mirror.stream_of(self._directory)
+
+    def become_mirror(self, stream: str) -> None:
+        """Mark this journal as the mirror of *stream*, whose entries are the same; the caller holds `exclusive`."""
+        jsonl_mirror.mark(self._directory, stream)
+        self._mirror_of = stream
+
+    def _check_mirror(self, descriptor: int) -> None:
+        """Raise RefusedError where this is a mirror and we do not know it, or the other way round; mark a new one."""
+        if self._mirror_of is None:
+            jsonl_mirror.refuse(self._directory)
+        elif not jsonl_mirror.check(self._directory, self._mirror_of, begun=os.fstat(descriptor).st_size > 0):
+            jsonl_mirror.mark(self._directory, self._mirror_of)
 
     def _is_synced(self, head: Head, status: os.stat_result | None) -> bool:
         """Say whether a head is certainly durable: we made it so, or the stamp of whoever did fits the journal."""

@@ -1,0 +1,142 @@
+"""
+Move a journal into a cluster and out of it: the same bytes, so the same hashes, tree heads and receipts.
+
+Everything is verified before the first entry is stored. What was interrupted goes on where it was: what is there
+already must be the beginning of what is to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from eventlog.engines.jsonl import JsonlJournal
+from eventlog.errors import RefusedError
+from eventlog.journal import Journal, ReplicatedJournal
+from eventlog.replay import Replay
+
+UNIT_ENTRIES = 1_000
+_UNIT_BYTES = 4 << 20
+
+
+class Transfer(Struct, frozen=True):
+    """
+    What was moved.
+
+    Attributes:
+        source, target: from where to where.
+
+        size_before: how many entries were there already.
+
+        size, hash: how many are there now, and the hash of the last.
+    """
+
+    source: str
+    target: str
+    journal_id: str
+    size_before: int
+    size: int
+    hash: str
+    done: bool
+
+
+def import_journal(local: JsonlJournal, cluster: ReplicatedJournal, *, dry_run: bool = False) -> Transfer:
+    """
+    Store a local journal on a cluster; afterwards its directory is the mirror, and is only written through the cluster.
+
+    Local writers are kept out meanwhile, so nothing is left behind. What is a mirror already stays one.
+
+    Raises:
+        RefusedError: there is no journal, or the cluster holds another one, or more of it. Nothing was changed.
+
+        JournalDamagedError: the local journal is damaged. Nothing was changed.
+
+        OutcomeUnknownError, UnreachableError: a part of it is stored; the local journal is as it was: go on with the
+            same command.
+    """
+    if local.stream == cluster.stream:
+        mirrored = Replay(cluster, whole=True).catch_up()
+        size, journal_id = mirrored.size, mirrored.journal_id or ""
+        return Transfer(local.where, cluster.where, journal_id, size, size, mirrored.hash, done=not dry_run)
+    with local.exclusive():
+        catalog = Replay(local, whole=True).catch_up()
+        if catalog.journal_id is None:
+            raise RefusedError(
+                f"{local.where}: expected a journal to import, got none: publish creates one on a cluster"
+            )
+        before = cluster.stored_size() or 0
+        if before > catalog.size:
+            raise RefusedError(
+                f"{cluster.where}: expected at most the {catalog.size} entries of {local.where}, got {before}: "
+                "it holds another journal, or has gone on: check NAME in --journal"
+            )
+        if before:
+            _compare(cluster.where, before, cluster.stored_entry(before - 1), local)
+        if not dry_run:
+            cluster.create()
+            start = before
+            for unit in _units(local, before, catalog.size):
+                cluster.store(unit, start)
+                start += len(unit)
+            local.become_mirror(cluster.stream)
+        return Transfer(
+            local.where, cluster.where, catalog.journal_id, before, catalog.size, catalog.hash, done=not dry_run
+        )
+
+
+def export_journal(cluster: Journal, local: JsonlJournal, *, dry_run: bool = False) -> Transfer:
+    """
+    Copy the journal of a cluster into a directory, as a journal of its own; the cluster keeps what it has.
+
+    Args:
+        local: an empty journal, or the beginning of the cluster's.
+
+    Raises:
+        RefusedError: the cluster cannot be reached, or holds nothing, or *local* is another journal, or goes further.
+            Nothing was changed.
+
+        JournalDamagedError: what the cluster holds does not verify. Nothing was changed.
+    """
+    with cluster.exclusive():
+        catalog = Replay(cluster, whole=True).catch_up()
+        if catalog.journal_id is None:
+            raise RefusedError(f"{cluster.where}: expected a journal to export, got none: check NAME in --journal")
+        before = local.tail().size
+        if before > catalog.size:
+            raise RefusedError(
+                f"{local.where}: expected at most the {catalog.size} entries of {cluster.where}, got {before}: "
+                "it is another journal, or has gone on"
+            )
+        if before:
+            _compare(local.where, before, next(iter(local.read(before - 1, before))), cluster)
+        if not dry_run:
+            with local.exclusive():
+                for unit in _units(cluster, before, catalog.size):
+                    local.append(unit, expected_size=local.tail().size)
+        return Transfer(
+            cluster.where, local.where, catalog.journal_id, before, catalog.size, catalog.hash, done=not dry_run
+        )
+
+
+def _compare(where: str, size: int, last: bytes | None, source: Journal) -> None:
+    """Raise RefusedError unless *last* of *size* entries is what *source* has there; its hash covers all before it."""
+    if last != next(iter(source.read(size - 1, size))):
+        raise RefusedError(
+            f"{where}: expected the first {size} entries of {source.where}, got others: it is another journal: "
+            "nothing was changed"
+        )
+
+
+def _units(journal: Journal, start: int, stop: int) -> Iterator[Sequence[bytes]]:
+    """Yield the entries `[start, stop)` in pieces that one append can hold."""
+    unit: list[bytes] = []
+    size_bytes = 0
+    for entry in journal.read(start, stop):
+        if len(unit) == UNIT_ENTRIES or size_bytes + len(entry) > _UNIT_BYTES:
+            yield unit
+            unit, size_bytes = [], 0
+        unit.append(entry)
+        size_bytes += len(entry)
+    if unit:
+        yield unit
