@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import islice
+from typing import Self
 
 from eventlog.catalog import Catalog, activation_of
 from eventlog.clock import utc_now
@@ -53,6 +54,22 @@ class RegistryReader:
         self._derived_files = [path for item in subscribers for path in item.files()]
         self._stays = False
         self._settled: tuple[Looks, int] | None = None
+
+    def __enter__(self) -> Self:
+        """Return this."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Let go what is open, such as the connection to a cluster; the next call opens it again."""
+        self._replay.journal.close()
+
+    def wait(self, seconds: float) -> None:
+        """Return as soon as there may be something new in the journal; after *seconds* at the latest."""
+        self._replay.journal.wait(seconds)
 
     def catalog(self, as_of: AsOf = None) -> Catalog:
         """

@@ -7,7 +7,7 @@ How a request is carried out, and where its point of no return is, stands in `re
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -220,6 +220,31 @@ class ModelRegistry(RecordedRequests):
         terms = replace(self._terms(actor, reason, request_id), key=None)
         data = KeyRevoked(str(key), terms.reason)
         return self._record(lambda terms: decisions.change_key(terms, data, self.read_event), terms)
+
+    def sync(self, ready: Callable[[ModelMetadata], object] = lambda model: None) -> tuple[int, ModelMetadata | None]:
+        """
+        Bring the derived files up to the journal, as a publish would; return its size and the active model.
+
+        Args:
+            ready: called with the active model before any file names it; raises where it cannot be used here.
+
+        Raises:
+            UnreachableError: a journal on a cluster cannot be reached, and nothing of it is here.
+
+            ProjectionLagError: a file could not be written.
+
+            JournalDamagedError: as `list_models`. Files are as they were.
+        """
+        with self._threads:
+            catalog = self.catalog()
+            active = catalog.active_id()
+            model = None if active is None else catalog.model(active)
+            if catalog.size:
+                if model is not None:
+                    ready(model)
+                self._replay.settle()
+                self._tell_subscribers(None)
+            return catalog.size, model
 
     def rebuild(self) -> int:
         """

@@ -70,6 +70,7 @@ VERBS = {
     "active": "show the model that is active, or was at a moment",
     "history": "show every event: who, when, why, before and after",
     "follow": "show each new event as it happens",
+    "sync": "keep the derived files of this machine up to the journal",
     "diff": "show what changed between two moments",
     "blame": "show who published a model and when it was active",
     "review": "record that somebody examined the history",

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from eventlog.engines.jetstream_api import ApiError, check_place
+from eventlog.engines.jetstream_api import NO_STREAM, ApiError, check_place
 from eventlog.engines.jetstream_link import Link, NoReplyError, data_of, decoded
 from eventlog.errors import ModelogError, UnreachableError
 
@@ -127,7 +127,9 @@ class Watch:
             created = decoded(await self._link.request(subject, msgspec.json.encode(wanted)), Created)
         except NoReplyError as error:
             raise UnreachableError(f"{self._where}: cannot subscribe: {error}") from error
-        if created.error is not None:
+        if created.error is not None and created.error.err_code == NO_STREAM:
+            await self.end()  # nobody has published yet
+        elif created.error is not None:
             raise UnreachableError(f"{self._where}: cannot subscribe: {created.error.description}")
 
     def _note(self, message: Any) -> None:

@@ -1,0 +1,82 @@
+"""`sync`: keep the derived files of this machine up to the journal, also of one that others write."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from eventlog.errors import LockTimeoutError, ProjectionLagError, UnreachableError
+from eventlog.log import log
+from scripts import options
+from scripts.declared import Option, verb
+
+LOOK_SECONDS = 0.5
+"""How long a wait for something new may last before it is seen whether we are to stop."""
+
+PAUSE_SECONDS = 1.0
+
+
+@verb(
+    Option("--once", flag=True, help="Bring them up to date and end."),
+    options.SIGNING,
+    options.TRUSTING,
+    options.WAITING,
+    *options.COMMON,
+)
+def command(
+    once: bool,
+    sign_key: str | None,
+    public_key: str | None,
+    lock_timeout: float,
+    registry_dir: str,
+    state_dir: str | None,
+    journal: str | None,
+) -> None:
+    """
+    Keep registry.json and the runtime's state.json of this machine up to the journal, until SIGTERM or Ctrl-C.
+
+    With --journal, an event that another machine has recorded is here within milliseconds. What cannot be reached or
+    written is tried again; damage ends it.
+    """
+    settings: dict[str, Any] = {"sign_key": sign_key, "public_key": public_key}
+    with options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **settings) as registry:
+        if once:
+            size, _ = registry.sync()
+            log.info("%s: up to %d entries", registry_dir, size)
+            return
+        seen, problem = -1, ""
+        with _stopping() as stop:
+            while not stop:
+                try:
+                    size, model = registry.sync()
+                except (ProjectionLagError, UnreachableError, LockTimeoutError) as error:
+                    if str(error) != problem:
+                        log.warning("%s", error)
+                    problem = str(error)
+                    registry.wait(PAUSE_SECONDS)
+                    continue
+                if size != seen or problem:
+                    active = model.model_id if model else "none"
+                    log.info("%s: up to %d entries, active: %s", registry_dir, size, active)
+                seen, problem = size, ""
+                registry.wait(LOOK_SECONDS)
+        log.info("%s: stopped at %d entries", registry_dir, max(0, seen))
+
+
+@contextmanager
+def _stopping() -> Iterator[list[int]]:
+    """Give a list that is no longer empty once somebody wants us to stop; what is being done is finished first."""
+    stop: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        stop.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
