@@ -42,7 +42,7 @@ BATCH_ENTRIES_MAX = 1_000
 """Most messages of an atomic batch, and of one answer to a read."""
 
 _READ_BYTES_MAX = 4 << 20
-_READ_TRIES = 3
+_READ_TRIES = 4
 _PAUSE_SECONDS = 0.05
 _VISIBLE_SECONDS = 5.0
 
@@ -109,6 +109,7 @@ class Stream:
             except NoReplyError as error:
                 if not tries_left:
                     raise UnreachableError(f"{self._where}: cannot be read: {error}") from error
+                await asyncio.sleep(_PAUSE_SECONDS)
         raise AssertionError("the last try returns or raises")
 
     async def append(self, entries: Sequence[bytes], expected_size: int) -> None:
@@ -220,7 +221,7 @@ class Stream:
                 if status in ("204", "404"):
                     return found
                 if status is not None:
-                    raise NoReplyError(f"status {status} {headers.get('Description', '')}", sent=True)
+                    raise NoReplyError("no node reads the stream" if status == "503" else f"status {status}", sent=True)
                 sequence, subject = int(headers.get("Nats-Sequence", "0")), headers.get("Nats-Subject", "")
                 api.check_place(self._link.address, sequence, subject, data, start + len(found))
                 found.append(data)

@@ -6,6 +6,7 @@ This directory has no subdirectory, so on `sys.path` it cannot stand before a pa
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from machines import Machine
 from nats_cluster import NatsCluster, running
 
 
@@ -30,3 +32,21 @@ def own_cluster(tmp_path: Path) -> Iterator[NatsCluster]:
     (tmp_path / "cluster").mkdir()
     with running(tmp_path / "cluster") as found:
         yield found
+
+
+@pytest.fixture
+def url(cluster: NatsCluster) -> str:
+    """The URL of a journal that nobody has written to."""
+    return cluster.url(f"t{os.urandom(6).hex()}")
+
+
+@pytest.fixture
+def here(tmp_path: Path, url: str) -> Machine:
+    """A machine."""
+    return Machine(tmp_path / "here", url)
+
+
+@pytest.fixture
+def there(tmp_path: Path, url: str) -> Machine:
+    """Another one, with the same journal."""
+    return Machine(tmp_path / "there", url)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,10 @@ class NatsCluster:
         sync_interval: when a node syncs; anything but `always` can lose what was acknowledged.
 
         stores: where each node keeps its stream; below *directory* by default.
+
+        addresses, monitor_addresses: where each node listens for clients and other nodes, and for monitoring.
+
+        prefixes: what stands before each node's command.
     """
 
     def __init__(
@@ -64,28 +68,32 @@ class NatsCluster:
         cluster_extra: str = "",
         sync_interval: str = "always",
         stores: list[Path] | None = None,
+        addresses: Sequence[str] = ("127.0.0.1",) * NODES,
+        monitor_addresses: Sequence[str] = ("127.0.0.1",) * NODES,
+        prefixes: Sequence[Sequence[str]] = ((),) * NODES,
     ) -> None:
         assert SERVER is not None, "nats-server comes with the test dependencies"
         self.directory = directory
         self.stores = stores or [directory / f"store{number}" for number in range(NODES)]
+        self.addresses, self.monitor_addresses, self.prefixes = addresses, monitor_addresses, prefixes
         ports = free_ports(3 * NODES)
         self.ports, self.routes, self.monitors = ports[:NODES], ports[NODES : 2 * NODES], ports[2 * NODES :]
         self.processes: list[subprocess.Popen[bytes] | None] = [None] * NODES
-        routes = ", ".join(f"nats://127.0.0.1:{port}" for port in self.routes)
+        routes = ", ".join(f"nats://{host}:{port}" for host, port in zip(addresses, self.routes, strict=True))
         for number in range(NODES):
             (directory / f"node{number}.conf").write_text(
                 f"server_name: node{number}\n"
-                f"listen: 127.0.0.1:{self.ports[number]}\n"
-                f"http: 127.0.0.1:{self.monitors[number]}\n"
+                f"listen: {addresses[number]}:{self.ports[number]}\n"
+                f"http: {monitor_addresses[number]}:{self.monitors[number]}\n"
                 f'jetstream {{ store_dir: "{self.stores[number]}", sync_interval: {sync_interval} }}\n'
-                f"cluster {{ name: registry, listen: 127.0.0.1:{self.routes[number]}, routes: [{routes}]\n"
+                f"cluster {{ name: registry, listen: {addresses[number]}:{self.routes[number]}, routes: [{routes}]\n"
                 f"{cluster_extra} }}\n{extra}\n"
             )
 
     @property
     def hosts(self) -> str:
         """The nodes, as a URL has them."""
-        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        return ",".join(f"{host}:{port}" for host, port in zip(self.addresses, self.ports, strict=True))
 
     def url(self, name: str, parameters: str = "") -> str:
         """Return the URL of a registry's journal."""
@@ -95,7 +103,7 @@ class NatsCluster:
         """Start nodes, all by default, and wait until the cluster can store."""
         for number in numbers or range(NODES):
             with (self.directory / f"node{number}.log").open("ab") as log:
-                command = [str(SERVER), "-c", str(self.directory / f"node{number}.conf")]
+                command = [*self.prefixes[number], str(SERVER), "-c", str(self.directory / f"node{number}.conf")]
                 self.processes[number] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         for number in numbers or range(NODES):
             wait_for(f"node {number} is healthy", lambda number=number: self.is_healthy(number))
@@ -139,7 +147,8 @@ class NatsCluster:
 
     def page(self, number: int, name: str) -> dict[str, Any]:
         """Return a monitoring page."""
-        with closing(urllib.request.urlopen(f"http://127.0.0.1:{self.monitors[number]}/{name}", timeout=2)) as answer:
+        where = f"{self.monitor_addresses[number]}:{self.monitors[number]}"
+        with closing(urllib.request.urlopen(f"http://{where}/{name}", timeout=2)) as answer:
             found: dict[str, Any] = json.loads(answer.read())
             return found
 
