@@ -102,7 +102,6 @@ class Journal(Protocol):
     @property
     def where(self) -> str:
         """A path or URL, for messages."""
-        ...
 
     def files(self) -> Sequence[str]:
         """
@@ -110,32 +109,27 @@ class Journal(Protocol):
 
         As long as these look the same, nothing was appended since the last reading, and there is nothing to notice.
         """
-        ...
 
     def notices(self) -> Sequence[Notice]:
         """Return what a person should know about the last reading."""
-        ...
 
     def refresh(self) -> None:
         """
-        Bring in what was acknowledged elsewhere, so that what follows reads it; nothing to do where all is here.
+        Bring in what was acknowledged elsewhere, so that what follows reads it. Nothing to do where all is here.
 
-        Where that cannot be done now, a reader goes on with what is here, and a notice says so.
+        Where it cannot be reached, a reader goes on with what is here, and a notice says so.
 
         Raises:
-            UnreachableError: nothing is here to go on with; or the caller holds `exclusive`.
+            UnreachableError: there is nothing to go on with, or the caller holds `exclusive`.
 
-            JournalDamagedError: what is elsewhere does not follow what is here. Nothing was changed.
+            JournalDamagedError: it does not follow what is here. Nothing was changed.
         """
-        ...
 
     def wait(self, seconds: float) -> None:
         """Return as soon as something new may have been acknowledged; after *seconds* at the latest."""
-        ...
 
     def close(self) -> None:
         """Let go whatever is open; the next call opens it again."""
-        ...
 
     def tail(self) -> Tail:
         """
@@ -144,7 +138,6 @@ class Journal(Protocol):
         Raises:
             JournalDamagedError: less is stored than was acknowledged.
         """
-        ...
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """
@@ -157,11 +150,9 @@ class Journal(Protocol):
             JournalDamagedError: an entry does not fit, or less is stored than was acknowledged. Entries that were
                 yielded before are good.
         """
-        ...
 
     def read_runs(self, start: int = 0, stop: int | None = None) -> Iterator[Sequence[bytes]]:
         """Yield what `read` yields, in runs of one and more, as many at once as is quick; memory stays bounded."""
-        ...
 
     def resume(self, text: bytes) -> tuple[int, Sequence[bytes]] | None:
         """
@@ -170,7 +161,6 @@ class Journal(Protocol):
         They are verified against one another and the tail. None where there is no such entry near the end, or where it
         is not certain that all entries before it are as they were when they were last verified: read from zero then.
         """
-        ...
 
     def entry_at(self, position: int, offset_bytes: int, entry_hash: str) -> bytes:
         """
@@ -181,7 +171,6 @@ class Journal(Protocol):
         Raises:
             JournalDamagedError: there is no such entry.
         """
-        ...
 
     def middle(self, text: bytes) -> tuple[int, bytes] | None:
         """
@@ -189,11 +178,9 @@ class Journal(Protocol):
 
         It is not verified: neither that it follows the entries before it, nor that it is no part of another one.
         """
-        ...
 
     def mentions(self, text: bytes) -> bool:
         """Say whether *text* stands in any acknowledged entry; quicker than reading them, and nothing is verified."""
-        ...
 
     def confirm(self, *, mend: bool = True) -> None:
         """
@@ -207,7 +194,6 @@ class Journal(Protocol):
         Raises:
             RefusedError: the disk did not confirm it.
         """
-        ...
 
     def salvage(self) -> Iterator[bytes]:
         """
@@ -215,7 +201,6 @@ class Journal(Protocol):
 
         For people who look at a damaged journal; nothing that is decided may rest on it.
         """
-        ...
 
     def exclusive(self) -> AbstractContextManager[None]:
         """
@@ -228,11 +213,9 @@ class Journal(Protocol):
 
             JournalDamagedError: what is stored is not an interrupted append. Nothing was changed.
         """
-        ...
 
     def discarded(self) -> Sequence[DiscardedTail]:
         """Return what recovery took out and no entry records yet. Only meaningful inside `exclusive`."""
-        ...
 
     def append(self, entries: Sequence[bytes], *, expected_size: int, recording: Sequence[DiscardedTail] = ()) -> Tail:
         """
@@ -258,32 +241,6 @@ class Journal(Protocol):
 
         Source: compare-and-swap on the size, as in the lock backends of transparency logs.
         """
-        ...
-
-
-class ReplicatedJournal(Journal, Protocol):
-    """A journal that others hold for us; what is read is a mirror of it."""
-
-    @property
-    def stream(self) -> str:
-        """The name under which it is held."""
-        ...
-
-    def create(self) -> None:
-        """Make it, unless it is there. Raises RefusedError: it is not."""
-        ...
-
-    def stored_size(self) -> int | None:
-        """Return how many entries are held, whatever the mirror has; None where there is no such journal."""
-        ...
-
-    def stored_entry(self, position: int) -> bytes | None:
-        """Return the entry that is held at *position*, or None. Not verified."""
-        ...
-
-    def store(self, entries: Sequence[bytes], expected_size: int) -> None:
-        """Append to what is held alone, up to 1,000 entries, all or none; the caller looks after the mirror."""
-        ...
 
 
 class Subscriber(Protocol):
@@ -291,7 +248,6 @@ class Subscriber(Protocol):
 
     def files(self) -> Sequence[str]:
         """Return the paths of the subscriber's own files, also of those that are not there yet."""
-        ...
 
     def anchors(self, unreadable: Callable[[ModelogError], object] | None = None) -> Sequence[FoundAnchor]:
         """
@@ -303,7 +259,6 @@ class Subscriber(Protocol):
         Raises:
             RefusedError: a file cannot be read.
         """
-        ...
 
     def catch_up(self, *, rebuild: bool = False) -> None:
         """
@@ -314,7 +269,6 @@ class Subscriber(Protocol):
         Raises:
             ModelogError, OSError: could not; whatever was applied before is still in place.
         """
-        ...
 
     def audit(self, unreadable: Callable[[ModelogError], object] | None = None) -> Sequence[str]:
         """
@@ -328,4 +282,3 @@ class Subscriber(Protocol):
         Raises:
             JournalDamagedError: as `Journal.read`.
         """
-        ...

@@ -8,7 +8,14 @@ from typing import Any
 
 from eventlog import decisions
 from eventlog.decisions import Decision
-from eventlog.errors import ConflictError, LockTimeoutError, ModelogError, RefusedError, UnsupportedFormatError
+from eventlog.errors import (
+    ConflictError,
+    LockTimeoutError,
+    ModelogError,
+    RefusedError,
+    UnreachableError,
+    UnsupportedFormatError,
+)
 from eventlog.events import RequestRefused
 from eventlog.log import log
 from eventlog.replay import catch_up_all
@@ -54,7 +61,7 @@ class RecordedRequests(RegistryRequests):
         try:
             yield
         except RefusedError as error:
-            passing = isinstance(error, ConflictError | LockTimeoutError | UnsupportedFormatError)
+            passing = isinstance(error, ConflictError | LockTimeoutError | UnreachableError | UnsupportedFormatError)
             if self._record_refusals and not dry_run and not passing:
                 data = decisions.refusal(request, error, wanted, reason, request_id)
                 try:

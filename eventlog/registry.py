@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from eventlog import artifacts, decisions, identity
 from eventlog import dataset_metadata as metadata_rules
+from eventlog.artifact_places import ArtifactPlaces
 from eventlog.catalog import Catalog
 from eventlog.decisions import Decide, Terms
-from eventlog.errors import RefusedError, refused_by
+from eventlog.errors import ProjectionLagError, RefusedError, refused_by
 from eventlog.events import Event, check_model_id
 from eventlog.key_events import KeyRevoked
 from eventlog.model import ModelMetadata
@@ -31,7 +32,16 @@ class ModelRegistry(RecordedRequests):
     Publishes models, rolls back, and answers from the journal. Threads may share one; processes open their own.
 
     `eventlog.requests.RegistryRequests` says what it is made of, `eventlog.queries.RegistryQueries` what it answers.
+
+    Args:
+        places: where artifacts are.
+
+        arguments, settings: as `eventlog.requests.RegistryRequests`.
     """
+
+    def __init__(self, *arguments: Any, places: ArtifactPlaces | None = None, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._places = places or ArtifactPlaces()
 
     def publish_model(
         self,
@@ -86,7 +96,7 @@ class ModelRegistry(RecordedRequests):
             with refused_by("metadata"):
                 metadata = metadata_rules.checked(dataset_metadata or {})
             with refused_by("artifact"):
-                artifact = artifacts.hash_artifact(artifact_path, progress)
+                artifact = self._places.take(artifact_path, progress, share=not dry_run)
 
             def prepare(terms: Terms) -> Decide:
                 return decisions.publish(terms, artifact, backend, metadata, self.read_event)
@@ -122,16 +132,13 @@ class ModelRegistry(RecordedRequests):
         def verify_artifact(catalog: Catalog, target: str) -> str:
             model = catalog.model(target)
             if target not in hashed:
-                hashed[target] = artifacts.hash_artifact(model.artifact_path, progress)
+                hashed[target] = self._places.locate(model, progress)
+                if not dry_run:
+                    self._places.share(hashed[target])
             found = hashed[target]
             found.check_unchanged()
-            if os.path.realpath(model.artifact_path) != found.path:
+            if os.path.realpath(model.artifact_path) != found.path and not self._places.holds(found.path):
                 raise RefusedError(f"artifact {model.artifact_path}: leads elsewhere since it was hashed: try again")
-            if found.sha256 != model.sha256:
-                raise RefusedError(
-                    f"artifact {found.path}: expected sha256 {model.sha256} of {target}, got {found.sha256}: "
-                    "put the published file back, or roll back to another model"
-                )
             return found.sha256
 
         def prepare(terms: Terms) -> Decide:
@@ -221,6 +228,18 @@ class ModelRegistry(RecordedRequests):
         data = KeyRevoked(str(key), terms.reason)
         return self._record(lambda terms: decisions.change_key(terms, data, self.read_event), terms)
 
+    def locate(self, model_id: str, *, progress: artifacts.Progress | None = None) -> str:
+        """
+        Return the path of a file on this machine that has just been hashed and is this model's; see `ArtifactPlaces`.
+
+        Raises as `list_models`, and RefusedError where there is no such model, or no such file.
+        """
+        check_model_id(model_id)
+        catalog = self.catalog()
+        if model_id not in catalog.published:
+            raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
+        return self._places.locate(catalog.model(model_id), progress).path
+
     def sync(self, ready: Callable[[ModelMetadata], object] = lambda model: None) -> tuple[int, ModelMetadata | None]:
         """
         Bring the derived files up to the journal, as a publish would; return its size and the active model.
@@ -231,7 +250,7 @@ class ModelRegistry(RecordedRequests):
         Raises:
             UnreachableError: a journal on a cluster cannot be reached, and nothing of it is here.
 
-            ProjectionLagError: a file could not be written.
+            ProjectionLagError: a file could not be written, or *ready* has refused: files name the model before.
 
             JournalDamagedError: as `list_models`. Files are as they were.
         """
@@ -240,8 +259,11 @@ class ModelRegistry(RecordedRequests):
             active = catalog.active_id()
             model = None if active is None else catalog.model(active)
             if catalog.size:
-                if model is not None:
-                    ready(model)
+                try:
+                    if model is not None:
+                        ready(model)
+                except RefusedError as error:
+                    raise ProjectionLagError(f"{model and model.model_id} cannot be used here: {error}") from error
                 self._replay.settle()
                 self._tell_subscribers(None)
             return catalog.size, model

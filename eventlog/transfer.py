@@ -8,16 +8,42 @@ already must be the beginning of what is to come.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
 from eventlog.engines.jsonl import JsonlJournal
 from eventlog.errors import RefusedError
-from eventlog.journal import Journal, ReplicatedJournal
+from eventlog.journal import Journal
 from eventlog.replay import Replay
 
 UNIT_ENTRIES = 1_000
 _UNIT_BYTES = 4 << 20
+
+
+class ReplicatedJournal(Journal, Protocol):
+    """A journal that others hold for us; what is read is a mirror of it."""
+
+    @property
+    def stream(self) -> str:
+        """The name under which it is held."""
+        ...
+
+    def create(self) -> None:
+        """Make it, unless it is there. Raises RefusedError: it is not."""
+        ...
+
+    def stored_size(self) -> int | None:
+        """Return how many entries are held, whatever the mirror has; None where there is no such journal."""
+        ...
+
+    def stored_entry(self, position: int) -> bytes | None:
+        """Return the entry that is held at *position*, or None. Not verified."""
+        ...
+
+    def store(self, entries: Sequence[bytes], expected_size: int) -> None:
+        """Append to what is held alone, up to 1,000 entries, all or none; the caller looks after the mirror."""
+        ...
 
 
 class Transfer(Struct, frozen=True):

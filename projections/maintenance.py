@@ -23,7 +23,6 @@ from eventlog.clock import utc_now
 from eventlog.decisions import Terms
 from eventlog.engines import open_journal
 from eventlog.engines.jsonl import JsonlJournal
-from eventlog.journal import ReplicatedJournal
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from eventlog.repair import Action, RepairReport, Repairs
 from eventlog.verify import Report
@@ -170,9 +169,9 @@ def _opened(registry_dir: Path, state_dir: Path | None, lock_timeout_seconds: fl
     return replay, [projector]
 
 
-def _cluster(journal: str, directory: str, lock_timeout_seconds: float) -> ReplicatedJournal:
+def _cluster(journal: str, directory: str, lock_timeout_seconds: float) -> _transfer.ReplicatedJournal:
     found = open_journal(journal, directory=directory, lock_timeout_seconds=lock_timeout_seconds)
-    return cast(ReplicatedJournal, found)
+    return cast(_transfer.ReplicatedJournal, found)
 
 
 def _silent(_notice: str) -> None:

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from eventlog import registry as _registry
+from eventlog.artifact_places import ArtifactPlaces
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from projections.runtime_state import RuntimeStateManager
 from projections.wiring import checks, manager_of, wire
@@ -24,6 +25,9 @@ class ModelRegistry(_registry.ModelRegistry):
 
         lock_timeout_seconds: how long a writer waits for another one.
 
+        artifact_store: a directory or bucket that machines share, as `eventlog.artifact_store.open_store` takes it:
+            artifacts are there before an event names them, and are fetched from there where they are missing.
+
         sign_key: signs the tree head after each event; the text of a key file as keygen writes it.
 
         public_key: the text of a public key: nothing is answered or changed unless a tree head that it signed, or a key
@@ -40,6 +44,7 @@ class ModelRegistry(_registry.ModelRegistry):
         *,
         journal: str | None = None,
         lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
+        artifact_store: str | None = None,
         sign_key: str | None = None,
         public_key: str | None = None,
         **settings: Any,
@@ -53,7 +58,10 @@ class ModelRegistry(_registry.ModelRegistry):
         replay, projector = wire(
             root, state_manager, journal, lock_timeout_seconds=lock_timeout_seconds, sign_key=signer
         )
-        super().__init__(replay, [projector], checks=checks(root, replay, public_key, signer), **settings)
+        places = ArtifactPlaces(os.path.abspath(os.fspath(root)), artifact_store)
+        super().__init__(
+            replay, [projector], places=places, checks=checks(root, replay, public_key, signer), **settings
+        )
 
 
 def open_registry(

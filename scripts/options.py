@@ -26,6 +26,7 @@ SETTINGS = tuple(
         "JOURNAL",
         "ACTOR",
         "OUTPUT",
+        "ARTIFACT_STORE",
         "LOCK_TIMEOUT",
         "LOG_LEVEL",
         "RECORD_REFUSALS",
@@ -171,6 +172,14 @@ WAITING = Option(
 )
 """What every verb takes that may have to wait for another process."""
 
+SHARING = Option(
+    "--artifact-store",
+    variable="MODELOG_ARTIFACT_STORE",
+    metavar="URL",
+    help="A directory or bucket that machines share: artifacts are put there first, and fetched from there.",
+)
+"""What every verb takes after which another machine may want the artifact."""
+
 CHANGING = (
     *EXPLAINED,
     REPEATABLE,
@@ -183,6 +192,7 @@ CHANGING = (
         variable="MODELOG_RECORD_REFUSALS",
         help="If it is refused, record that in the history.",
     ),
+    SHARING,
     SIGNING,
     TRUSTING,
     WAITING,

@@ -21,6 +21,7 @@ LAYERS = (Path(__file__).parent / "layers.txt").read_text(encoding="utf-8").spli
 
 THIRD_PARTY = {
     "scripts.demo": {"numpy", "onnxruntime"},
+    "eventlog.artifact_store": {"msgspec", "obstore"},
     "eventlog.ed25519": {"cryptography"},
     "eventlog.engines.jetstream_link": {"msgspec", "nats"},
     "scripts": {"click", "msgspec"},

@@ -32,12 +32,18 @@ def command(
     journal: str | None,
     lock_timeout: float,
     record_refusals: bool,
+    artifact_store: str | None,
     sign_key: str | None,
     public_key: str | None,
     **terms: Any,
 ) -> None:
     """Record a model and make it active; prints it as JSON."""
-    settings = {"record_refusals": record_refusals, "sign_key": sign_key, "public_key": public_key}
+    settings = {
+        "record_refusals": record_refusals,
+        "artifact_store": artifact_store,
+        "sign_key": sign_key,
+        "public_key": public_key,
+    }
     registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **settings)
     wanted = {"artifact": artifact, "backend": backend, "metadata": " ".join(metadata)}
     who = {name: terms[name] for name in ("actor", "reason", "request_id", "dry_run")}

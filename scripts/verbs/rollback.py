@@ -20,12 +20,18 @@ def command(
     journal: str | None,
     lock_timeout: float,
     record_refusals: bool,
+    artifact_store: str | None,
     sign_key: str | None,
     public_key: str | None,
     **terms: Any,
 ) -> None:
     """Make an older model active again, if its file is there and unchanged; prints it as JSON."""
-    settings = {"record_refusals": record_refusals, "sign_key": sign_key, "public_key": public_key}
+    settings = {
+        "record_refusals": record_refusals,
+        "artifact_store": artifact_store,
+        "sign_key": sign_key,
+        "public_key": public_key,
+    }
     registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **settings)
     with progress.hashing() as hashing:
         models.print_recorded(lambda: registry.rollback(model_id, progress=hashing, **terms), dry_run=terms["dry_run"])

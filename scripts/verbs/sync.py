@@ -10,6 +10,7 @@ from typing import Any
 
 from eventlog.errors import LockTimeoutError, ProjectionLagError, UnreachableError
 from eventlog.log import log
+from eventlog.model import ModelMetadata
 from scripts import options
 from scripts.declared import Option, verb
 
@@ -21,6 +22,7 @@ PAUSE_SECONDS = 1.0
 
 @verb(
     Option("--once", flag=True, help="Bring them up to date and end."),
+    options.SHARING,
     options.SIGNING,
     options.TRUSTING,
     options.WAITING,
@@ -28,6 +30,7 @@ PAUSE_SECONDS = 1.0
 )
 def command(
     once: bool,
+    artifact_store: str | None,
     sign_key: str | None,
     public_key: str | None,
     lock_timeout: float,
@@ -38,20 +41,30 @@ def command(
     """
     Keep registry.json and the runtime's state.json of this machine up to the journal, until SIGTERM or Ctrl-C.
 
-    With --journal, an event that another machine has recorded is here within milliseconds. What cannot be reached or
-    written is tried again; damage ends it.
+    With --journal, an event that another machine has recorded is here within milliseconds; with --artifact-store, a
+    model's file is here, whole and right, before state.json names it. What cannot be reached or written is tried again;
+    damage ends it.
     """
-    settings: dict[str, Any] = {"sign_key": sign_key, "public_key": public_key}
+    found: dict[str, str] = {}
+
+    def ready(model: ModelMetadata) -> None:
+        if artifact_store is not None and model.model_id not in found:
+            path = registry.locate(model.model_id)
+            log.info("%s: at %s", model.model_id, path)
+            found.clear()
+            found[model.model_id] = path
+
+    settings: dict[str, Any] = {"artifact_store": artifact_store, "sign_key": sign_key, "public_key": public_key}
     with options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **settings) as registry:
         if once:
-            size, _ = registry.sync()
+            size, _ = registry.sync(ready)
             log.info("%s: up to %d entries", registry_dir, size)
             return
         seen, problem = -1, ""
         with _stopping() as stop:
             while not stop:
                 try:
-                    size, model = registry.sync()
+                    size, model = registry.sync(ready)
                 except (ProjectionLagError, UnreachableError, LockTimeoutError) as error:
                     if str(error) != problem:
                         log.warning("%s", error)

@@ -55,7 +55,7 @@ class Machine:
         """Return the words of a command on this machine."""
         own = ["--registry-dir", str(self.registry_dir), "--state-dir", str(self.state_dir)]
         own += [] if self.url is None else ["--journal", self.url]
-        return [sys.executable, "-m", "scripts.manage_models", verb, *own, *words]
+        return [sys.executable, "-m", "scripts.manage_models", *verb.split(), *own, *words]
 
     def environment(self, **changes: str) -> dict[str, str]:
         """Return the environment of a command."""
@@ -71,11 +71,10 @@ class Machine:
         assert "Traceback" not in done.stderr, done.stderr
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def start(self, verb: str, *words: str) -> subprocess.Popen[str]:
+    def start(self, verb: str, *words: str, stdout: Any = subprocess.PIPE) -> subprocess.Popen[str]:
         """Start a command."""
         command = self.words(verb, *words)
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=self.environment())
+        return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=self.environment())
 
     def publish(self, backend: str = "b", *words: str, data: bytes = b"weights") -> Any:
         """Publish, which must work, and return the model."""

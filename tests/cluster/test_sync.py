@@ -143,7 +143,8 @@ def test_follow_across_changes_of_leader(own_cluster: NatsCluster, tmp_path, tal
                 published.append(f"n{number}")
                 time.sleep(0.01)
 
-    follower = there.start("follow", "--from", "0")
+    with (tmp_path / "out").open("w") as out:
+        follower = there.start("follow", "--from", "0", stdout=out)
     thread = threading.Thread(target=publish)
     thread.start()
     for number in range(3):
@@ -158,9 +159,9 @@ def test_follow_across_changes_of_leader(own_cluster: NatsCluster, tmp_path, tal
     thread.join(60)
     time.sleep(3.0)
     follower.send_signal(signal.SIGINT)
-    out, err = follower.communicate(timeout=20)
+    _, err = follower.communicate(timeout=20)
 
-    seen = [json.loads(line) for line in out.splitlines()]
+    seen = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
     assert [event["position"] for event in seen] == list(range(len(seen))), err
     ids = [event["event_id"] for event in seen]
     assert [item for item in ids if item.startswith("n") and item[1:].isdigit()] == published

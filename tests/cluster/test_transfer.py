@@ -52,22 +52,22 @@ def test_receipts_and_tree_heads_stay_good(local: Machine, here: Machine, there:
     key, public = str(local.root / "key"), str(local.root / "key.pub")
     command = [sys.executable, "-m", "scripts.manage_models", "keygen", key]
     subprocess.run(command, check=True, env=local.environment(), capture_output=True)
-    assert local.run("keys", "add", public, "--sign-key", key).status == 0
+    assert local.run("keys add", public, "--sign-key", key).status == 0
     assert local.run("rebuild", "--sign-key", key).status == 0
     old = local.root / "old"
     old.write_bytes((local.registry_dir / "tree_head.note").read_bytes())
     artifact = local.artifact("signed.bin", b"signed")
     model = local.run("publish", "--artifact", artifact, "--backend", "b", "--sign-key", key).json
     receipt = local.root / "receipt"
-    assert local.run("receipt", model["model_id"], "-o", str(receipt)).status == 0
+    assert local.run("receipt", model["model_id"], "--to", str(receipt)).status == 0
 
     assert here.run("import-journal").status == 0
     assert here.run("rollback", "--sign-key", key).status == 0
 
     assert here.run("verify", "--public-key", public).status == 0
     assert here.run("prove-consistency", str(old)).status == 0
-    checked = there.without_cluster().run("verify-receipt", str(receipt), artifact, "--public-key", public)
-    assert checked.status == 0, checked.err
+    command = [sys.executable, "-m", "scripts.manage_models", "verify-receipt", artifact, "--receipt", str(receipt)]
+    subprocess.run([*command, "--public-key", public], check=True, env=local.environment(), capture_output=True)
 
 
 def test_a_dry_run_changes_nothing(local: Machine, here: Machine, there: Machine):
