@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +19,7 @@ from eventlog.errors import JournalDamagedError, RefusedError
 from eventlog.journal import ENTRY_BYTES_MAX, Tail
 
 REPLICAS = 3
+Answer = TypeVar("Answer")
 WRONG_LAST_SEQUENCE, NO_MESSAGE, NO_STREAM, NOT_NOW = 10071, 10037, 10059, 10008
 INCOMPLETE_BATCH, TOO_MANY_BATCHES = 10176, 10210  # a leader fell in the middle; other writers are at work
 _HEADER_BYTES = 1_024
@@ -56,6 +57,19 @@ _NOT_MEANT = (
 )
 _TYPE = re.compile(rb'"type":"([a-z0-9_]+(?:\.[a-z0-9_]+)*)"')
 _OPAQUE = "entry"
+
+
+class NoReplyError(Exception):
+    """
+    A request was not answered.
+
+    Attributes:
+        sent: whether somebody may have got it, and may still act on it.
+    """
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
 
 
 class ApiError(Struct):
@@ -103,6 +117,14 @@ class Found(Struct):
 
     message: Message | None = None
     error: ApiError | None = None
+
+
+def decoded(answer: bytes, kind: type[Answer]) -> Answer:
+    """Return an answer of the cluster. Raises NoReplyError where it makes no sense."""
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except msgspec.MsgspecError as error:
+        raise NoReplyError(f"an answer that makes no sense: {error}", sent=True) from error
 
 
 def settings(name: str) -> dict[str, Any]:

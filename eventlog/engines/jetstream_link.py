@@ -16,14 +16,12 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, TypeVar
 
-import msgspec
-
+from eventlog.engines.jetstream_api import NoReplyError
 from eventlog.engines.jetstream_identity import identity_of
 from eventlog.engines.jetstream_url import Address
 from eventlog.errors import RefusedError, UnreachableError, reason_of
 
 try:
-    import nats
     from nats.aio.client import Client
     from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
@@ -31,24 +29,11 @@ try:
 except ImportError as error:  # pragma: no cover - the tests have it
     raise RefusedError(f"--journal nats://…: {error}: pip install 'modelog[cluster]'") from error
 
-CONNECT_SECONDS = 1.0
+CONNECT_SECONDS = 1
 REPLY_SECONDS = 2.0
 _PENDING_BYTES = 16 << 20
 _RETRY_SECONDS = 0.5
 Answer = TypeVar("Answer")
-
-
-class NoReplyError(Exception):
-    """
-    A request was not answered.
-
-    Attributes:
-        sent: whether somebody may have got it, and may still act on it.
-    """
-
-    def __init__(self, reason: str, *, sent: bool) -> None:
-        super().__init__(reason)
-        self.sent = sent
 
 
 class Link:
@@ -88,11 +73,10 @@ class Link:
         loop, self._loop = self._loop, None
         if loop is None or self._pid != os.getpid():
             return
-        asyncio.run_coroutine_threadsafe(self.drop(), loop).result(REPLY_SECONDS)
+        asyncio.run_coroutine_threadsafe(self._wind_up(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
-        self._thread.join(REPLY_SECONDS)
-        if not self._thread.is_alive():
-            loop.close()
+        self._thread.join()
+        loop.close()
 
     async def request(
         self,
@@ -189,8 +173,7 @@ class Link:
         client, self._client = self._client, None
         if client is not None:
             self._servers.append(self._servers.pop(0))
-            with suppress(Error, OSError, TimeoutError):
-                await asyncio.wait_for(client.close(), REPLY_SECONDS)
+            await _closed(client)
 
     async def _awaited(self, work: Coroutine[Any, Any, Answer], subject: str) -> Answer:
         """Wait for *work*, and no longer once the connection is lost, or a node says that *subject* is not for us."""
@@ -231,24 +214,34 @@ class Link:
         async def on_end() -> None:
             lost.set()
 
-        client = await asyncio.wait_for(
-            nats.connect(
-                f"nats://{server}",
-                name="modelog",
-                allow_reconnect=False,
-                connect_timeout=CONNECT_SECONDS,
-                pending_size=_PENDING_BYTES,
-                error_cb=on_error,
-                disconnected_cb=on_end,
-                closed_cb=on_end,
-                **identity_of(self.address),
-            ),
-            2 * CONNECT_SECONDS,
+        client = Client()
+        connecting = client.connect(
+            f"nats://{server}",
+            name="modelog",
+            allow_reconnect=False,
+            connect_timeout=CONNECT_SECONDS,
+            pending_size=_PENDING_BYTES,
+            error_cb=on_error,
+            disconnected_cb=on_end,
+            closed_cb=on_end,
+            **identity_of(self.address),
         )
-        if self.address.is_encrypted and not (client._server_info or {}).get("tls_required"):
-            await client.close()
-            raise RefusedError(f"nats://{server}: expected TLS, got a connection without: check ca= in --journal")
+        try:
+            await asyncio.wait_for(connecting, 2 * CONNECT_SECONDS)
+            if self.address.is_encrypted and not client._server_info.get("tls_required"):
+                raise RefusedError(f"nats://{server}: expected TLS, got a connection without: check ca= in --journal")
+        except BaseException:
+            await _closed(client)
+            raise
         return client
+
+    async def _wind_up(self) -> None:
+        """End all that is under way, a moment before the loop ends."""
+        await self.drop()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     def _refuse_denied(self, subject: str) -> None:
         """Raise RefusedError where a node has said meanwhile that *subject* is not for us."""
@@ -266,17 +259,15 @@ class Link:
         self._thread.start()
 
 
+async def _closed(client: Client) -> None:
+    """Close a client, also one that never got as far as being connected."""
+    with suppress(Error, OSError, TimeoutError):
+        await asyncio.wait_for(client.close(), REPLY_SECONDS)
+
+
 def denied(where: str, subject: str) -> RefusedError:
     """Return what is said to whoever may not do something."""
     return RefusedError(f"{where}: permission denied for {subject}: ask who runs the cluster, or use another key")
-
-
-def decoded(answer: bytes, kind: type[Answer]) -> Answer:
-    """Return an answer of the cluster. Raises NoReplyError where it makes no sense."""
-    try:
-        return msgspec.json.decode(answer, type=kind)
-    except msgspec.MsgspecError as error:
-        raise NoReplyError(f"an answer that makes no sense: {error}", sent=True) from error
 
 
 def data_of(message: Msg) -> tuple[Mapping[str, str], bytes]:

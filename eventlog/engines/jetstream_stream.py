@@ -31,8 +31,8 @@ from typing import Any
 import msgspec
 
 from eventlog.engines import jetstream_api as api
-from eventlog.engines.jetstream_api import Ack, Found, Info
-from eventlog.engines.jetstream_link import Link, NoReplyError, data_of, decoded
+from eventlog.engines.jetstream_api import Ack, Found, Info, NoReplyError, decoded
+from eventlog.engines.jetstream_link import Link, data_of
 from eventlog.errors import ConflictError, OutcomeUnknownError, RefusedError, UnreachableError
 
 APPEND_SECONDS = 20.0

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from eventlog.engines.jetstream_api import NO_STREAM, ApiError, check_place
-from eventlog.engines.jetstream_link import Link, NoReplyError, data_of, decoded
+from eventlog.engines.jetstream_api import NO_STREAM, ApiError, NoReplyError, check_place, decoded
+from eventlog.engines.jetstream_link import Link, data_of
 from eventlog.errors import ModelogError, UnreachableError
 
 HEARTBEAT_SECONDS = 1.0
