@@ -22,7 +22,7 @@ from eventlog.engines import jetstream_api as api
 from eventlog.engines import jetstream_url, jsonl_mirror
 from eventlog.engines.checks import check_append
 from eventlog.engines.jetstream_link import Link
-from eventlog.engines.jetstream_stream import APPEND_SECONDS, BATCH_ENTRIES_MAX, Stream
+from eventlog.engines.jetstream_stream import APPEND_SECONDS, BATCH_ENTRIES_MAX, READ_SECONDS, Stream
 from eventlog.engines.jetstream_watch import Watch
 from eventlog.engines.jsonl import JsonlJournal
 from eventlog.errors import (
@@ -65,6 +65,7 @@ class JetStreamJournal:
         self.where = address.where
         self._link = Link(address)
         self._directory = directory
+        self._append_timeout_seconds = append_timeout_seconds
         self._stream = Stream(self._link, append_timeout_seconds)
         self._watch: Watch | None = None
         self.stream = address.stream
@@ -196,7 +197,7 @@ class JetStreamJournal:
 
     def stored_size(self) -> int | None:
         """Return how many entries the cluster has; None where it has no such stream. Raises as `Stream.size`."""
-        return self._link.call(self._stream.size())
+        return self._link.call(self._stream.size(self._patience_seconds()))
 
     def stored_entry(self, position: int) -> bytes | None:
         """Return the entry that the cluster has at *position*, or None. Raises as `Stream.entry_at`."""
@@ -211,6 +212,10 @@ class JetStreamJournal:
         if self.stored_size() is None:
             self._link.call(self._stream.create())
             log.info("%s: the stream was created", self.where)
+
+    def _patience_seconds(self) -> float:
+        """Return how long to ask nodes that can be reached: a writer has to wait for them anyway."""
+        return self._append_timeout_seconds if self._held else READ_SECONDS
 
     def _append(self, entries: Sequence[bytes], expected_size: int, before: int) -> None:
         """Store one batch; *before* entries of the same append are stored already."""
@@ -237,7 +242,7 @@ class JetStreamJournal:
                 api.check_chain(self.where, pushed, tail.size, tail.hash)
                 self._extend(pushed, tail.size)
                 continue
-            found = self._link.call(self._stream.read(max(0, tail.size - 1)))
+            found = self._link.call(self._stream.read(max(0, tail.size - 1), self._patience_seconds()))
             if tail.size == 0:
                 api.check_chain(self.where, found, 0, tail.hash)
                 new = found

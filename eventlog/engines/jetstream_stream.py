@@ -38,11 +38,13 @@ from eventlog.errors import ConflictError, OutcomeUnknownError, RefusedError, Un
 APPEND_SECONDS = 20.0
 """How long an append is tried; a cluster needs up to 8 s to elect a leader."""
 
+READ_SECONDS = 2.0
+"""How long a reader asks nodes that can be reached before it goes on with its mirror."""
+
 BATCH_ENTRIES_MAX = 1_000
 """Most messages of an atomic batch, and of one answer to a read."""
 
 _READ_BYTES_MAX = 4 << 20
-_READ_TRIES = 4
 _PAUSE_SECONDS = 0.05
 _VISIBLE_SECONDS = 5.0
 
@@ -63,16 +65,19 @@ class Stream:
         self._append_seconds = append_seconds
         self._checked = False
 
-    async def size(self) -> int | None:
+    async def size(self, patience_seconds: float = READ_SECONDS) -> int | None:
         """
         Return how many entries its leader has; None where there is no such stream.
+
+        Args:
+            patience_seconds: how long to ask nodes that can be reached, while no leader answers.
 
         Raises:
             RefusedError: the stream has other settings than a journal needs, or we may not ask.
 
             UnreachableError: no leader answers.
         """
-        info: Info = await self._ask(f"$JS.API.STREAM.INFO.{self._stream}", b"", Info)
+        info: Info = await self._ask(f"$JS.API.STREAM.INFO.{self._stream}", b"", Info, patience_seconds)
         if info.error is not None:
             if info.error.err_code == api.NO_STREAM:
                 return None
@@ -84,33 +89,34 @@ class Stream:
     async def create(self) -> None:
         """Make the stream, unless it is there. Raises as `size`."""
         wanted = msgspec.json.encode({"name": self._stream, **api.settings(self._name)})
-        info = await self._ask(f"$JS.API.STREAM.CREATE.{self._stream}", wanted, Info)
+        info = await self._ask(f"$JS.API.STREAM.CREATE.{self._stream}", wanted, Info, self._append_seconds)
         if info.error is not None:
             raise RefusedError(f"{self._where}: cannot be created: {info.error.description}")
         api.check_settings(self._link.address, info)
         self._checked = True
 
-    async def read(self, start: int) -> list[bytes]:
+    async def read(self, start: int, patience_seconds: float = READ_SECONDS) -> list[bytes]:
         """
         Return the entries from position *start* on, as many as one answer can hold; none where there are none.
 
-        Whichever node answers may not have all of them yet.
+        Whichever node answers may not have all of them yet. *patience_seconds* is as in `size`.
 
         Raises:
             JournalDamagedError: a position is missing, or an entry stands under the subject of another type.
 
             UnreachableError, RefusedError: as `size`.
         """
-        if not self._checked and await self.size() is None:
+        if not self._checked and await self.size(patience_seconds) is None:
             return []
-        for tries_left in reversed(range(_READ_TRIES)):
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + patience_seconds
+        while True:
             try:
                 return await self._read(start)
             except NoReplyError as error:
-                if not tries_left:
+                if clock() >= deadline:
                     raise UnreachableError(f"{self._where}: cannot be read: {error}") from error
-                await asyncio.sleep(_PAUSE_SECONDS)
-        raise AssertionError("the last try returns or raises")
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def append(self, entries: Sequence[bytes], expected_size: int) -> None:
         """
@@ -235,16 +241,18 @@ class Stream:
                 f"got {ack.seq} of {ack.stream}"
             )
 
-    async def _ask(self, subject: str, payload: bytes, kind: type[Any]) -> Any:
-        """Ask the leader, a few times where it does not answer. Raises UnreachableError."""
-        for tries_left in reversed(range(_READ_TRIES)):
+    async def _ask(self, subject: str, payload: bytes, kind: type[Any], patience_seconds: float = READ_SECONDS) -> Any:
+        """Ask the leader, again while there is none. Raises UnreachableError."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + patience_seconds
+        while True:
             try:
                 answer = decoded(await self._link.request(subject, payload), kind)
+                if answer.error is None or answer.error.code != 503:
+                    return answer
+                reason = answer.error.description
             except NoReplyError as error:
-                if not tries_left:
-                    raise UnreachableError(f"{self._where}: no answer from the stream's leader: {error}") from error
-                continue
-            if answer.error is None or answer.error.code != 503 or not tries_left:
-                return answer
+                reason = str(error)
+            if clock() >= deadline:
+                raise UnreachableError(f"{self._where}: no answer from the stream's leader: {reason}")
             await asyncio.sleep(_PAUSE_SECONDS)
-        raise AssertionError("the last try returns or raises")
