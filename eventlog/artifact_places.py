@@ -66,6 +66,18 @@ class ArtifactPlaces:
         except RefusedError:
             if self._store_url is None or self._directory is None:
                 raise
+        return self.fetch(model, progress)
+
+    def fetch(self, model: ModelMetadata, progress: Progress | None = None) -> Artifact:
+        """
+        Return this registry's own copy of *model*'s file, fetched where it is not there yet, and just hashed.
+
+        Without a store it is the published file.
+
+        Raises as `locate`.
+        """
+        if self._store_url is None or self._directory is None:
+            return self._published(model, progress)
         fetched = self._store().fetch(model.sha256, None, os.path.join(self._directory, DIRECTORY))
         return artifacts.hash_artifact(fetched, progress)
 

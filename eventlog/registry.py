@@ -228,9 +228,9 @@ class ModelRegistry(RecordedRequests):
         data = KeyRevoked(str(key), terms.reason)
         return self._record(lambda terms: decisions.change_key(terms, data, self.read_event), terms)
 
-    def locate(self, model_id: str, *, progress: artifacts.Progress | None = None) -> str:
+    def fetch(self, model_id: str, *, progress: artifacts.Progress | None = None) -> str:
         """
-        Return the path of a file on this machine that has just been hashed and is this model's; see `ArtifactPlaces`.
+        Return the path of a model's file on this machine, just hashed; with an artifact store, that of a copy of ours.
 
         Raises as `list_models`, and RefusedError where there is no such model, or no such file.
         """
@@ -238,7 +238,7 @@ class ModelRegistry(RecordedRequests):
         catalog = self.catalog()
         if model_id not in catalog.published:
             raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
-        return self._places.locate(catalog.model(model_id), progress).path
+        return self._places.fetch(catalog.model(model_id), progress).path
 
     def sync(self, ready: Callable[[ModelMetadata], object] = lambda model: None) -> tuple[int, ModelMetadata | None]:
         """

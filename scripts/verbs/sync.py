@@ -49,7 +49,7 @@ def command(
 
     def ready(model: ModelMetadata) -> None:
         if artifact_store is not None and model.model_id not in found:
-            path = registry.locate(model.model_id)
+            path = registry.fetch(model.model_id)
             log.info("%s: at %s", model.model_id, path)
             found.clear()
             found[model.model_id] = path
