@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "cluster"))
+
+import nats_cluster  # noqa: E402 - where it is was said just above
+
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
@@ -28,7 +32,7 @@ def _session(block: str) -> list[tuple[str, list[str]]]:
     return steps
 
 
-def _run(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
+def _run(script: str, directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     # `python` on the PATH need not be the one that runs the tests
     prelude = f'python() {{ "{sys.executable}" "$@"; }}\n'
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MODELOG_")}
@@ -37,7 +41,7 @@ def _run(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
         cwd=directory,
         capture_output=True,
         text=True,
-        env=environment,
+        env={**environment, **variables},
         check=False,
         timeout=120,
     )
@@ -47,7 +51,7 @@ def test_sessions_and_python_show_what_happens(tmp_path: Path) -> None:
     """Each command of the sessions prints the lines shown (`…` is anything); the Python block runs between the two."""
     for name in ("v1", "v2"):
         (tmp_path / f"{name}.onnx").write_bytes(name.encode() * 1000)
-    first, evidence = _blocks("console")
+    first, evidence, machines = _blocks("console")
     (program,) = _blocks("python")
 
     _check_session(first, tmp_path)
@@ -56,16 +60,19 @@ def test_sessions_and_python_show_what_happens(tmp_path: Path) -> None:
     )
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")
     _check_session(evidence, tmp_path)
+    (tmp_path / "nodes").mkdir()
+    with nats_cluster.running(tmp_path / "nodes") as nodes:
+        _check_session(machines, tmp_path, NODES=nodes.hosts)
 
     assert python.returncode == 0, python.stderr
 
 
-def _check_session(block: str, directory: Path) -> None:
+def _check_session(block: str, directory: Path, **variables: str) -> None:
     """Run a session and compare what it prints; what goes to stderr counts, but for words of level info."""
     steps = _session(block)
     script = "\n".join(f"{command} 2>&1\nstatus=$?; echo '--8<--'; (exit $status)" for command, _ in steps)
 
-    result = _run(script, directory)
+    result = _run(script, directory, **variables)
     printed = [part.strip("\n").splitlines() for part in result.stdout.split("--8<--")[: len(steps)]]
 
     for (command, expected), lines in zip(steps, printed, strict=True):
