@@ -37,6 +37,7 @@ from eventlog.journal import DiscardedTail, Notice, Tail
 from eventlog.log import log
 
 _REACHED_AGAIN_SECONDS = 1.0
+_BEHIND_SECONDS = 0.01
 
 
 class JetStreamJournal:
@@ -63,6 +64,7 @@ class JetStreamJournal:
     ) -> None:
         address = jetstream_url.parse(url)
         self.where = address.where
+        self._address = address
         self._link = Link(address)
         self._directory = directory
         self._append_timeout_seconds = append_timeout_seconds
@@ -235,42 +237,49 @@ class JetStreamJournal:
 
     def _read_on(self) -> None:
         """Put what is new on the cluster into the mirror, after a look at whether the cluster still is what it was."""
-        while True:
-            tail = self._mirror.tail()
-            pushed = [] if self._watch is None else self._watch.take(tail.size)
-            if pushed:
-                api.check_chain(self.where, pushed, tail.size, tail.hash)
-                self._extend(pushed, tail.size)
-                continue
+        tail = self._mirror.tail()
+        if self._watch is not None and (pushed := self._watch.take(tail.size)):
+            api.check_chain(self.where, pushed, tail.size, tail.hash)
+            tail = self._extend(pushed, tail.size)
+        for _ in self._address.servers:
+            size, subject, newest = self._link.call(self._stream.last(self._patience_seconds()))
+            if size >= tail.size:
+                break
+            self._link.call(self._link.drop())  # perhaps a node that is cut off and does not know it: ask another
+        else:
+            raise api.shorter(self.where, self._mirror.where, tail, size or self.stored_size())
+        if size == tail.size + 1 and chain.is_sealed(newest) and chain.prev_of(newest) == tail.hash:
+            api.check_place(self._address, size, subject, newest, tail.size)
+            self._extend([newest], tail.size)
+        elif size > tail.size:
+            self._read_up_to(size, tail)
+        elif size and chain.hash_of(newest) != tail.hash:
+            raise api.forked(self.where, self._mirror.where, tail, newest)
+
+    def _read_up_to(self, size: int, tail: Tail) -> None:
+        """Read on until the mirror has *size* entries; a node that answers may be behind the leader for a moment."""
+        deadline = time.monotonic() + self._append_timeout_seconds
+        while tail.size < size:
             found = self._link.call(self._stream.read(max(0, tail.size - 1), self._patience_seconds()))
-            if tail.size == 0:
-                api.check_chain(self.where, found, 0, tail.hash)
-                new = found
-            elif found:
-                if not chain.is_sealed(found[0]) or chain.hash_of(found[0]) != tail.hash:
-                    raise api.forked(self.where, self._mirror.where, tail, found[0])
-                new = found[1:]
-                api.check_chain(self.where, new, tail.size, tail.hash)
+            if tail.size and found and (not chain.is_sealed(found[0]) or chain.hash_of(found[0]) != tail.hash):
+                raise api.forked(self.where, self._mirror.where, tail, found[0])
+            new = found[1:] if tail.size else found
+            api.check_chain(self.where, new, tail.size, tail.hash)
+            if new:
+                tail = self._extend(new, tail.size)
+            elif time.monotonic() > deadline:
+                raise UnreachableError(f"{self.where}: cannot be read: nodes answer that are behind their leader")
             else:
-                self._refuse_shorter(tail)
-                return
-            if not new:
-                return
-            self._extend(new, tail.size)
+                time.sleep(_BEHIND_SECONDS)
 
-    def _extend(self, entries: Sequence[bytes], start: int) -> None:
-        """Write *entries*, which stand from *start* on, into the mirror, where another process has not done it."""
+    def _extend(self, entries: Sequence[bytes], start: int) -> Tail:
+        """Write *entries*, which stand from *start* on, into the mirror, unless another process has; return its tail."""
         with self._mirror.exclusive():
-            size = self._mirror.tail().size
-            missing = entries[max(0, size - start) :]
-            if missing and size >= start:
-                self._mirror.append(missing, expected_size=size, recording=self._mirror.discarded())
-
-    def _refuse_shorter(self, tail: Tail) -> None:
-        """Raise where the cluster, asked for the mirror's last entry, has less; a node may merely be behind."""
-        size = self.stored_size()
-        if size is None or size < tail.size:
-            raise api.shorter(self.where, self._mirror.where, tail, size)
+            tail = self._mirror.tail()
+            missing = entries[max(0, tail.size - start) :]
+            if missing and tail.size >= start:
+                return self._mirror.append(missing, expected_size=tail.size, recording=self._mirror.discarded())
+            return tail
 
     def _go_on_stale(self, reason: str, error: RefusedError | OutcomeUnknownError) -> None:
         size = self._mirror.tail().size

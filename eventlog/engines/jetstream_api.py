@@ -106,9 +106,10 @@ class Info(Struct):
 
 
 class Message(Struct):
-    """One stored message."""
+    """One stored message; its data in base64."""
 
     seq: int = 0
+    subject: str = ""
     data: str = ""
 
 

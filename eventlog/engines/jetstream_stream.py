@@ -95,6 +95,22 @@ class Stream:
         api.check_settings(self._link.address, info)
         self._checked = True
 
+    async def last(self, patience_seconds: float = READ_SECONDS) -> tuple[int, str, bytes]:
+        """
+        Return size, and subject and bytes of the newest entry, as the leader has it; zero and nothing where none is.
+
+        Raises as `size`.
+        """
+        if not self._checked and await self.size(patience_seconds) is None:
+            return 0, "", b""
+        asked = b'{"last_by_subj":"registry.%b.>"}' % self._name.encode()
+        found: Found = await self._ask(f"$JS.API.STREAM.MSG.GET.{self._stream}", asked, Found, patience_seconds)
+        if found.message is not None:
+            return found.message.seq, found.message.subject, base64.b64decode(found.message.data)
+        if found.error is not None and found.error.err_code in (api.NO_MESSAGE, api.NO_STREAM):
+            return 0, "", b""
+        raise UnreachableError(f"{self._where}: {found.error.description if found.error else 'an empty answer'}")
+
     async def read(self, start: int, patience_seconds: float = READ_SECONDS) -> list[bytes]:
         """
         Return the entries from position *start* on, as many as one answer can hold; none where there are none.
@@ -106,8 +122,6 @@ class Stream:
 
             UnreachableError, RefusedError: as `size`.
         """
-        if not self._checked and await self.size(patience_seconds) is None:
-            return []
         clock = asyncio.get_running_loop().time
         deadline = clock() + patience_seconds
         while True:
