@@ -273,7 +273,7 @@ class JetStreamJournal:
                 time.sleep(_BEHIND_SECONDS)
 
     def _extend(self, entries: Sequence[bytes], start: int) -> Tail:
-        """Write *entries*, which stand from *start* on, into the mirror, unless another process has; return its tail."""
+        """Put *entries*, which stand from *start* on, into the mirror, unless another process has; return its tail."""
         with self._mirror.exclusive():
             tail = self._mirror.tail()
             missing = entries[max(0, tail.size - start) :]
