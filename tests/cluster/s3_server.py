@@ -9,13 +9,19 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
+import pytest
+
+from eventlog.artifacts import Artifact, hash_artifact
+from eventlog.errors import RefusedError
+
+MIB = 1 << 20
 BUCKET = "artifacts"
 KEY, SECRET = "writer-key-7c1d", "writer-secret-93fa"
 READER_KEY, READER_SECRET = "reader-key-55e0", "reader-secret-1b2c"
@@ -209,59 +215,67 @@ def _is_free(port: int) -> bool:
     return False
 
 
-@contextmanager
-def silent_endpoint(*, backlog_full: bool = False) -> Iterator[str]:
-    """Give an endpoint that takes connections and says nothing; or, with a full backlog, does not even take them."""
-    with closing(socket.socket()) as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0 if backlog_full else 64)
-        waiting: list[socket.socket] = []
-        for _ in range(4 if backlog_full else 0):
-            waiting.append(socket.socket())
-            waiting[-1].setblocking(False)
-            waiting[-1].connect_ex(listening.getsockname())
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        for connection in waiting:
-            connection.close()
+Shelf = DirectoryShelf | BucketShelf
 
 
-@contextmanager
-def cutting_endpoint(port: int, *, after_bytes: int) -> Iterator[str]:
-    """Give an endpoint before that of *port*, which is gone for good once it has handed on so many bytes of answers."""
-    with closing(socket.socket()) as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(64)
-        passed = [0]
-        opened: list[socket.socket] = []
-
-        def hand_on(source: socket.socket, target: socket.socket, counted: Sequence[int]) -> None:
-            with suppress(OSError):
-                while data := source.recv(1 << 16):
-                    if counted:
-                        passed[0] += len(data)
-                        if passed[0] > after_bytes:
-                            break
-                    target.sendall(data)
-            for end in (source, target):
-                with suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-
-        def accept() -> None:
-            with suppress(OSError):
-                while passed[0] <= after_bytes:
-                    inner, outer = listening.accept()[0], socket.create_connection(("127.0.0.1", port))
-                    opened.extend((inner, outer))
-                    for pair in ((inner, outer, ()), (outer, inner, (1,))):
-                        threading.Thread(target=hand_on, args=pair, daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        listening.shutdown(socket.SHUT_RDWR)
-        for connection in opened:
-            connection.close()
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A server with a bucket."""
+    with running(tmp_path_factory.mktemp("s3")) as found:
+        yield found
 
 
-def everything_below(path: Path) -> list[Any]:
+@pytest.fixture
+def bucket(server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BucketShelf:
+    """A corner of the bucket that nobody has written to."""
+    reach(monkeypatch, server.endpoint)
+    return BucketShelf(server, f"{tmp_path.name}/{os.urandom(4).hex()}")
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
+    """Both kinds of store, empty."""
+    if request.param == "directory":
+        return DirectoryShelf(tmp_path / "store")
+    found: Shelf = request.getfixturevalue("bucket")
+    return found
+
+
+def reach(monkeypatch: pytest.MonkeyPatch, endpoint: str, *keys: str) -> None:
+    """Let this process, and those that it starts, look for the bucket there."""
+    for name, value in environment(endpoint, *keys).items():
+        monkeypatch.setenv(name, value)
+
+
+def content(size: int) -> bytes:
+    """Return bytes of which no two mebibytes are the same."""
+    return b"".join(sha256(b"%d" % number).digest() * (MIB // 32) for number in range(size // MIB + 1))[:size]
+
+
+def artifact(directory: Path, data: bytes, name: str = "model.bin") -> Artifact:
+    """Write a file and hash it."""
+    (directory / name).write_bytes(data)
+    return hash_artifact(directory / name)
+
+
+def place_of(directory: Path, digest: str) -> Path:
+    """Return where a registry keeps an artifact."""
+    return directory / "sha256" / digest[:2] / digest
+
+
+def below(path: Path) -> list[str]:
     """Return the relative paths of all files, but for lock files."""
-    found = [file.relative_to(path) for file in path.rglob("*") if file.is_file() and file.suffix != ".lock"]
+    found = [file.relative_to(path) for file in path.rglob("*") if not file.is_dir() and file.suffix != ".lock"]
     return sorted(map(str, found))
+
+
+def refusal_of(action: Callable[[], object], kind: type[RefusedError] = RefusedError) -> str:
+    """Return the one line with which *action* is refused; it holds no secret, and neither does its traceback."""
+    with pytest.raises(kind) as caught:
+        action()
+    assert "\n" not in str(caught.value)
+    assert type(caught.value) is kind
+    shown = "".join(traceback.format_exception(caught.value))
+    assert [secret for secret in (KEY, SECRET, READER_KEY, READER_SECRET) if secret in shown] == []
+    assert "Debug source" not in shown, "the library says more than we know to be harmless"
+    return str(caught.value)
