@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Literal
+from itertools import starmap
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -25,6 +26,9 @@ from eventlog.errors import MEND_LINES, ModelogError
 from eventlog.replay import Replay
 from eventlog.symptom import Symptom
 from eventlog.verify import Report
+
+if TYPE_CHECKING:
+    from eventlog.engines.jetstream_doctor import Look
 
 FREE_BYTES_MIN = 64 << 20
 FREE_NAMES_MIN = 64
@@ -80,6 +84,7 @@ def examine(
     state_path: str | None,
     verification: Report,
     *,
+    cluster: Look | None = None,
     packages: Collection[str] = (),
     settings: Collection[str] = (),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -91,6 +96,8 @@ def examine(
         registry_dir, state_path: the registry's directory, and the runtime checkpoint's path or None.
 
         verification: what `eventlog.verify` said.
+
+        cluster: a look at the cluster that the journal is on, from before the verification.
 
         packages: import names of ours and of what we need, to see whether something else hides them.
 
@@ -110,6 +117,9 @@ def examine(
         "packages": _packages(packages),
         "environment": _environment(settings),
     }
+    if cluster is not None:
+        found_there = cluster.checks(verification.size, verification.hash)
+        checks |= {name: starmap(Symptom, rows) for name, rows in found_there.items()}
     return Examination(list(checks), [symptom for found in checks.values() for symptom in found], verification)
 
 
@@ -119,7 +129,7 @@ def _history(report: Report) -> Iterator[Symptom]:
         kind: Literal["problem", "risk"] = "risk" if finding.kind == "notice" else "problem"
         about = "derived files" if finding.kind == "derived" else "history"
         step = _NEXT_STEP.search(finding.what)
-        remedy = step[1] if step else _REMEDIES[finding.kind]
+        remedy = (step[1] if step else _REMEDIES[finding.kind]).replace("run doctor", "do what is said of the nodes")
         yield Symptom(kind, about, finding.what[: step.start()] if step else finding.what, remedy)
 
 

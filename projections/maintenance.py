@@ -153,11 +153,16 @@ def examine_registry(
     settings: Collection[str] = (),
 ) -> _doctor.Examination:
     """Say everything that a person should know of a registry and its surroundings; see `eventlog.doctor`."""
-    manager = manager_of(state_dir)
+    manager, cluster = manager_of(state_dir), None
+    if journal is not None:
+        from eventlog.engines.jetstream_doctor import Look  # noqa: PLC0415 - few journals are on a cluster
+
+        cluster = Look(journal)  # before the mirror reads on: so it has at least what is seen here
     return _doctor.examine(
         os.fspath(registry_dir),
         None if manager is None else manager.where,
         verify_registry(registry_dir, state_dir, journal=journal),
+        cluster=cluster,
         packages=packages,
         settings=settings,
     )

@@ -72,6 +72,10 @@ class NoReplyError(Exception):
         self.sent = sent
 
 
+class GapError(JournalDamagedError):
+    """The node that answers passes over an entry; another one may have it."""
+
+
 class ApiError(Struct):
     """Why the cluster refuses."""
 
@@ -139,6 +143,13 @@ def subject_of(name: str, entry: bytes) -> str:
     return f"registry.{name}.{found[1].decode() if found else _OPAQUE}"
 
 
+def sequence_of(reply: str) -> int:
+    """Return the stream's sequence as the reply subject tells it: `$JS.ACK.….<delivered>.<stream>.<consumer>.…`."""
+    words = reply.split(".")
+    at = 5 if len(words) == 9 else 7
+    return int(words[at])
+
+
 def check_settings(address: Address, info: Info) -> None:
     """
     Raise RefusedError where a stream has other settings than it needs.
@@ -156,7 +167,7 @@ def check_settings(address: Address, info: Info) -> None:
             f"{msgspec.json.encode(expected).decode()}, got {msgspec.json.encode(got).decode()}: "
             "check NAME in --journal, or ask who runs the cluster"
         )
-    if info.state.num_deleted or (info.state.messages and info.state.first_seq != 1):
+    if info.state.messages != info.state.last_seq:
         raise JournalDamagedError(
             f"{address.where}: expected all of {info.state.last_seq} entries, got {info.state.messages}: run doctor"
         )
@@ -165,7 +176,7 @@ def check_settings(address: Address, info: Info) -> None:
 def check_place(address: Address, sequence: int, subject: str, entry: bytes, position: int) -> None:
     """Raise JournalDamagedError unless a message that came with *sequence* and *subject* is the one for *position*."""
     if sequence != position + 1:
-        raise JournalDamagedError(
+        raise GapError(
             f"{address.where}: expected entry {position}, got {sequence - 1}: entries are missing on the node that "
             "answered: run doctor",
             position=position,

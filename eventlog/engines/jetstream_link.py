@@ -16,22 +16,17 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error, NoRespondersError
+
 from eventlog.engines.jetstream_api import NoReplyError
-from eventlog.engines.jetstream_identity import identity_of
+from eventlog.engines.jetstream_client import CONNECT_SECONDS, closed, connected
 from eventlog.engines.jetstream_url import Address
 from eventlog.errors import RefusedError, UnreachableError, reason_of
 
-try:
-    from nats.aio.client import Client
-    from nats.aio.msg import Msg
-    from nats.aio.subscription import Subscription
-    from nats.errors import Error, NoRespondersError
-except ImportError as error:  # pragma: no cover - the tests have it
-    raise RefusedError(f"--journal nats://…: {error}: pip install 'modelog[cluster]'") from error
-
-CONNECT_SECONDS = 1
 REPLY_SECONDS = 2.0
-_PENDING_BYTES = 16 << 20
 _RETRY_SECONDS = 0.5
 Answer = TypeVar("Answer")
 
@@ -146,6 +141,7 @@ class Link:
             raise self._failed[1]
         await self.drop()
         reasons = []
+        strange: RefusedError | None = None
         for server in list(self._servers):
             try:
                 self._client = await self._connected(server)
@@ -156,9 +152,16 @@ class Link:
                     ) from None
                 self._servers.append(self._servers.pop(0))
                 reasons.append(f"{server}: {_reason(error)}")
+                if isinstance(error, ssl.SSLCertVerificationError):
+                    what = error.verify_message.lower()
+                    strange = RefusedError(
+                        f"nats://{server}: its certificate is not good: {what}: check ca= in --journal"
+                    )
                 continue
             self._failed = None
             return self._client
+        if strange is not None:
+            raise strange
         failure = UnreachableError(f"{self.address.where}: cannot be reached: {'; '.join(reasons)}")
         self._failed = asyncio.get_running_loop().time(), failure
         raise failure
@@ -173,7 +176,7 @@ class Link:
         client, self._client = self._client, None
         if client is not None:
             self._servers.append(self._servers.pop(0))
-            await _closed(client)
+            await closed(client)
 
     async def _awaited(self, work: Coroutine[Any, Any, Answer], subject: str) -> Answer:
         """Wait for *work*, and no longer once the connection is lost, or a node says that *subject* is not for us."""
@@ -205,35 +208,13 @@ class Link:
         self._lost = lost = asyncio.Event()
         self._denied.clear()
 
-        async def on_error(error: Exception) -> None:
+        def note(error: Exception) -> None:
             text = str(error).lower()
             if "permissions violation" in text:
                 self._denied[text] = text
                 self._news.set()
 
-        async def on_end() -> None:
-            lost.set()
-
-        client = Client()
-        connecting = client.connect(
-            f"nats://{server}",
-            name="modelog",
-            allow_reconnect=False,
-            connect_timeout=CONNECT_SECONDS,
-            pending_size=_PENDING_BYTES,
-            error_cb=on_error,
-            disconnected_cb=on_end,
-            closed_cb=on_end,
-            **identity_of(self.address),
-        )
-        try:
-            await asyncio.wait_for(connecting, 2 * CONNECT_SECONDS)
-            if self.address.is_encrypted and not client._server_info.get("tls_required"):
-                raise RefusedError(f"nats://{server}: expected TLS, got a connection without: check ca= in --journal")
-        except BaseException:
-            await _closed(client)
-            raise
-        return client
+        return await connected(server, self.address, note, lost.set)
 
     async def _wind_up(self) -> None:
         """End all that is under way, a moment before the loop ends."""
@@ -257,12 +238,6 @@ class Link:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="modelog-nats", daemon=True)
         self._thread.start()
-
-
-async def _closed(client: Client) -> None:
-    """Close a client, also one that never got as far as being connected."""
-    with suppress(Error, OSError, TimeoutError):
-        await asyncio.wait_for(client.close(), REPLY_SECONDS)
 
 
 def denied(where: str, subject: str) -> RefusedError:

@@ -1,7 +1,7 @@
 """
-The monitoring pages of the nodes, all asked at once. Whoever hangs, or says something else, is told, and waited for once.
+The monitoring pages of the nodes, all asked at once: who hangs, or says something else, is waited for once, and told.
 
-A page is plain HTTP, without a password; so it says nothing that is secret, and it is believed as far as it makes sense.
+A page is plain HTTP without a password, which anybody on the way can change; so no decision rests on one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ PAGE_SECONDS = 2.0
 
 PAGE_BYTES_MAX = 16 << 20
 _PIECE_BYTES = 1 << 16
+_GRACE_SECONDS = 0.25
 Page = TypeVar("Page")
 
 
@@ -39,7 +40,7 @@ class Group(Struct):
     """Nodes that keep something together: of the whole cluster, or of one stream."""
 
     leader: str = ""
-    replicas: list[Peer] = []
+    replicas: list[Peer] | None = None
     cluster_size: int = 0
 
 
@@ -117,55 +118,65 @@ class Healthz(Struct):
 
 class Node(Struct):
     """
-    What one node says.
+    What a node says.
 
     Attributes:
         where: `host:port` of its pages.
-
-        why: why there are none; else None, and there are all of them.
 
         asked, answered: our time, in seconds since 1970, around the moment that it calls `now`.
     """
 
     where: str
-    why: str | None = None
-    varz: Varz | None = None
-    jsz: Jsz | None = None
-    healthz: Healthz | None = None
-    asked: float = 0.0
-    answered: float = 0.0
+    varz: Varz
+    jsz: Jsz
+    healthz: Healthz
+    asked: float
+    answered: float
+
+    @property
+    def name(self) -> str:
+        """What it is called in the cluster."""
+        return self.varz.server_name
 
 
-def look(hosts: Sequence[str], seconds: float = PAGE_SECONDS) -> list[Node]:
-    """Return what the node behind each of *hosts* says; takes a little more than *seconds* at most."""
-    deadline = time.monotonic() + seconds
-    late = f"no answer within {seconds:g} s"
-    found = {host: Node(host, late) for host in hosts}
+class Silent(Struct):
+    """A node that says nothing, or something else, and why."""
 
-    def ask(host: str) -> None:
-        found[host] = _node(host, deadline, late)
+    where: str
+    why: str
 
-    threads = [threading.Thread(target=ask, args=(host,), daemon=True) for host in found]
+
+def look(hosts: Sequence[str]) -> tuple[list[Node], list[Silent]]:
+    """Return what the nodes behind *hosts* say; takes a little more than `PAGE_SECONDS` at most."""
+    deadline = time.monotonic() + PAGE_SECONDS
+    late = f"no answer within {PAGE_SECONDS:g} s"
+    found: list[Node | Silent] = [Silent(host, late) for host in hosts]
+
+    def ask(number: int) -> None:
+        found[number] = _asked(hosts[number], deadline, late)
+
+    threads = [threading.Thread(target=ask, args=(number,), daemon=True) for number in range(len(hosts))]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(max(0.0, deadline + 0.25 - time.monotonic()))
-    return [found[host] for host in hosts]
+        thread.join(max(0.0, deadline + _GRACE_SECONDS - time.monotonic()))
+    answers = list(found)
+    return [item for item in answers if isinstance(item, Node)], [item for item in answers if isinstance(item, Silent)]
 
 
-def _node(host: str, deadline: float, late: str) -> Node:
+def _asked(host: str, deadline: float, late: str) -> Node | Silent:
     try:
         asked = time.time()
         varz = _page(host, "/varz", Varz, deadline)
         answered = time.time()
         jsz = _page(host, "/jsz?streams=true&config=true", Jsz, deadline)
-        return Node(host, None, varz, jsz, _page(host, "/healthz", Healthz, deadline), asked, answered)
+        return Node(host, varz, jsz, _page(host, "/healthz", Healthz, deadline), asked, answered)
     except TimeoutError:
-        return Node(host, late)
+        return Silent(host, late)
     except OSError as error:
-        return Node(host, reason_of(error))
+        return Silent(host, reason_of(error))
     except (HTTPException, msgspec.MsgspecError, ValueError, RecursionError):
-        return Node(host, "expected the monitoring page of a nats-server, got something else")
+        return Silent(host, "expected the monitoring page of a nats-server, got something else")
 
 
 def _page(host: str, path: str, kind: type[Page], deadline: float) -> Page:

@@ -31,9 +31,10 @@ from typing import Any
 import msgspec
 
 from eventlog.engines import jetstream_api as api
-from eventlog.engines.jetstream_api import Ack, Found, Info, NoReplyError, decoded
+from eventlog.engines.jetstream_api import Ack, Found, GapError, Info, NoReplyError, decoded
 from eventlog.engines.jetstream_link import Link, data_of
 from eventlog.errors import ConflictError, OutcomeUnknownError, RefusedError, UnreachableError
+from eventlog.log import log
 
 APPEND_SECONDS = 20.0
 """How long an append is tried; a cluster needs up to 8 s to elect a leader."""
@@ -46,6 +47,7 @@ BATCH_ENTRIES_MAX = 1_000
 
 _READ_BYTES_MAX = 4 << 20
 _PAUSE_SECONDS = 0.05
+_GAPS_MAX = 6
 _VISIBLE_SECONDS = 5.0
 
 
@@ -118,11 +120,12 @@ class Stream:
         Whichever node answers may not have all of them yet. *patience_seconds* is as in `size`.
 
         Raises:
-            JournalDamagedError: a position is missing, or an entry stands under the subject of another type.
+            JournalDamagedError: a position is missing, or an entry stands under the subject of another type, however
+                often one asks.
 
             UnreachableError, RefusedError: as `size`.
         """
-        clock = asyncio.get_running_loop().time
+        clock, gaps = asyncio.get_running_loop().time, 0
         deadline = clock() + patience_seconds
         while True:
             try:
@@ -130,6 +133,12 @@ class Stream:
             except NoReplyError as error:
                 if clock() >= deadline:
                     raise UnreachableError(f"{self._where}: cannot be read: {error}") from error
+            except GapError as error:
+                gaps += 1
+                if gaps == _GAPS_MAX:
+                    raise
+                if gaps == 1:
+                    log.warning("%s, and meanwhile another node may answer", error)
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def append(self, entries: Sequence[bytes], expected_size: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from eventlog.engines.jetstream_api import NO_STREAM, ApiError, NoReplyError, check_place, decoded
+from eventlog.engines.jetstream_api import NO_STREAM, ApiError, NoReplyError, check_place, decoded, sequence_of
 from eventlog.engines.jetstream_link import Link, data_of
 from eventlog.errors import ModelogError, UnreachableError
 
@@ -138,7 +138,7 @@ class Watch:
         headers, data = data_of(message)
         if "Status" in headers or self._broken is not None:
             return
-        sequence = _sequence_of(message.reply)
+        sequence = sequence_of(message.reply)
         if sequence <= self._next:
             return
         if sequence > self._next + 1 or len(self._come) >= _AHEAD_MAX:
@@ -152,10 +152,3 @@ class Watch:
             self._come.append(data)
             self._next += 1
         self._arrived.set()
-
-
-def _sequence_of(reply: str) -> int:
-    """Return the stream's sequence as the reply subject tells it: `$JS.ACK.….<delivered>.<stream>.<consumer>.…`."""
-    words = reply.split(".")
-    at = 5 if len(words) == 9 else 7
-    return int(words[at])
