@@ -162,6 +162,13 @@ class Journal(Protocol):
         is not certain that all entries before it are as they were when they were last verified: read from zero then.
         """
 
+    def vouch(self, size: int) -> None:
+        """
+        Note that the *size* entries that there are were folded, and nothing did not fit: `resume` may begin in them.
+
+        Nothing to do where whoever appends has done that.
+        """
+
     def entry_at(self, position: int, offset_bytes: int, entry_hash: str) -> bytes:
         """
         Return one entry, of which another that is proven already says where it stands, and its hash.

@@ -77,10 +77,10 @@ class Replay:
 
             RefusedError: the journal cannot be read.
         """
-        if stop is None:
-            self.journal.refresh()
         if self.catalog.size == 0 and stop is None and told is None and not self._whole:
             self._resume()
+        if stop is None:
+            self.journal.refresh()
         catalog = self.catalog
         try:
             if catalog.size == 0 and stop is None and told is None and self._processes > 1:
@@ -99,6 +99,7 @@ class Replay:
             raise
         if stop is None:
             self._check_ids()
+            self.journal.vouch(catalog.size)
         for notice in self.journal.notices():
             if notice.what not in self._told:
                 self._told.add(notice.what)
@@ -106,11 +107,7 @@ class Replay:
         return catalog
 
     def at(self, size: int) -> Catalog:
-        """
-        Return the state after the first *size* of the entries that are folded already.
-
-        Raises as `catch_up`.
-        """
+        """Return the state after the first *size* of the entries that are folded already. Raises as `catch_up`."""
         if size == self.catalog.size:
             return self.catalog
         earlier, found = self._nothing_yet(), self.past.snapshot_before(size)

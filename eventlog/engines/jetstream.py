@@ -1,30 +1,25 @@
 """
 The replicated engine: a JetStream stream orders the entries, and a majority of its nodes has each on disk.
 
-Each machine keeps a *mirror* in its registry directory: `journal.jsonl` with the same bytes, read and verified as any
-journal is. The mirror only ever grows by entries that follow its last one, by hash; so neither a node that has lost
-something nor one that lies can change what was seen once. What is decided rests on compare-and-append, never on a read.
-
-How an append is tried again stands in `jetstream_stream`, how a connection is kept in `jetstream_link`, how entries are
-pushed in `jetstream_watch`.
+What is read is the mirror, see `jetstream_mirror`; what is decided rests on compare-and-append, never on a read. How an
+append is tried again stands in `jetstream_stream`, how a connection is kept in `jetstream_link`, how entries are pushed
+in `jetstream_watch`.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from eventlog import chain, locking
-from eventlog.engines import jetstream_api as api
-from eventlog.engines import jetstream_url, jsonl_mirror
+from eventlog.engines import jetstream_url
 from eventlog.engines.checks import check_append
 from eventlog.engines.jetstream_link import Link
+from eventlog.engines.jetstream_mirror import Mirror
 from eventlog.engines.jetstream_stream import APPEND_SECONDS, BATCH_ENTRIES_MAX, READ_SECONDS, Stream
 from eventlog.engines.jetstream_watch import Watch
-from eventlog.engines.jsonl import JsonlJournal
 from eventlog.errors import (
     ConflictError,
     LockTimeoutError,
@@ -37,7 +32,6 @@ from eventlog.journal import DiscardedTail, Notice, Tail
 from eventlog.log import log
 
 _REACHED_AGAIN_SECONDS = 1.0
-_BEHIND_SECONDS = 0.01
 
 
 class JetStreamJournal:
@@ -64,14 +58,13 @@ class JetStreamJournal:
     ) -> None:
         address = jetstream_url.parse(url)
         self.where = address.where
-        self._address = address
         self._link = Link(address)
-        self._directory = directory
         self._append_timeout_seconds = append_timeout_seconds
         self._stream = Stream(self._link, append_timeout_seconds)
         self._watch: Watch | None = None
         self.stream = address.stream
-        self._mirror = JsonlJournal(directory, lock_timeout_seconds=lock_timeout_seconds, mirror_of=address.stream)
+        self._copy = Mirror(self._link, self._stream, directory, lock_timeout_seconds)
+        self._mirror = self._copy.journal
         self._lock_timeout_seconds = lock_timeout_seconds
         self._threads = threading.RLock()
         self._held = 0
@@ -93,11 +86,11 @@ class JetStreamJournal:
         Where it cannot be reached, or the mirror not be written, a reader goes on with the mirror as it is, and a
         notice says so; a writer, inside `exclusive`, does not.
         """
-        begun = os.path.lexists(self._mirror.where) and os.path.getsize(self._mirror.where) > 0
-        jsonl_mirror.check(self._directory, self.stream, begun=begun)
+        self._copy.check()
         with self._one_thread():
             try:
-                self._read_on()
+                pushed = [] if self._watch is None else self._watch.take(self._mirror.tail().size)
+                self._copy.read_on(pushed, self._patience_seconds())
                 if self._stale is not None:
                     log.info("%s: reached again", self.where)
                 self._stale = None
@@ -123,6 +116,10 @@ class JetStreamJournal:
     def resume(self, text: bytes) -> tuple[int, Sequence[bytes]] | None:
         """Return the newest entries of the mirror from the last one on that contains *text*."""
         return self._mirror.resume(text)
+
+    def vouch(self, size: int) -> None:
+        """Note that the mirror was folded: others may record a snapshot that tells a false state."""
+        self._mirror.vouch(size)
 
     def entry_at(self, position: int, offset_bytes: int, entry_hash: str) -> bytes:
         """Return the mirror's entry at *offset_bytes*, which must have that hash."""
@@ -229,57 +226,11 @@ class JetStreamJournal:
                 raise OutcomeUnknownError(f"{self.where}: {done}: {error}") from error
             raise
         try:
-            self._extend(entries, expected_size)
+            self._copy.extend(entries, expected_size, folded=True)
         except (RefusedError, OutcomeUnknownError) as error:
             raise ProjectionLagError(
                 f"recorded, but the mirror is behind: {error}: mend that, then run rebuild"
             ) from error
-
-    def _read_on(self) -> None:
-        """Put what is new on the cluster into the mirror, after a look at whether the cluster still is what it was."""
-        tail = self._mirror.tail()
-        if self._watch is not None and (pushed := self._watch.take(tail.size)):
-            api.check_chain(self.where, pushed, tail.size, tail.hash)
-            tail = self._extend(pushed, tail.size)
-        for _ in self._address.servers:
-            size, subject, newest = self._link.call(self._stream.last(self._patience_seconds()))
-            if size >= tail.size:
-                break
-            self._link.call(self._link.drop())  # perhaps a node that is cut off and does not know it: ask another
-        else:
-            raise api.shorter(self.where, self._mirror.where, tail, size or self.stored_size())
-        if size == tail.size + 1 and chain.is_sealed(newest) and chain.prev_of(newest) == tail.hash:
-            api.check_place(self._address, size, subject, newest, tail.size)
-            self._extend([newest], tail.size)
-        elif size > tail.size:
-            self._read_up_to(size, tail)
-        elif size and chain.hash_of(newest) != tail.hash:
-            raise api.forked(self.where, self._mirror.where, tail, newest)
-
-    def _read_up_to(self, size: int, tail: Tail) -> None:
-        """Read on until the mirror has *size* entries; a node that answers may be behind the leader for a moment."""
-        deadline = time.monotonic() + self._append_timeout_seconds
-        while tail.size < size:
-            found = self._link.call(self._stream.read(max(0, tail.size - 1), self._patience_seconds()))
-            if tail.size and found and (not chain.is_sealed(found[0]) or chain.hash_of(found[0]) != tail.hash):
-                raise api.forked(self.where, self._mirror.where, tail, found[0])
-            new = found[1:] if tail.size else found
-            api.check_chain(self.where, new, tail.size, tail.hash)
-            if new:
-                tail = self._extend(new, tail.size)
-            elif time.monotonic() > deadline:
-                raise UnreachableError(f"{self.where}: cannot be read: nodes answer that are behind their leader")
-            else:
-                time.sleep(_BEHIND_SECONDS)
-
-    def _extend(self, entries: Sequence[bytes], start: int) -> Tail:
-        """Put *entries*, which stand from *start* on, into the mirror, unless another process has; return its tail."""
-        with self._mirror.exclusive():
-            tail = self._mirror.tail()
-            missing = entries[max(0, tail.size - start) :]
-            if missing and tail.size >= start:
-                return self._mirror.append(missing, expected_size=tail.size, recording=self._mirror.discarded())
-            return tail
 
     def _go_on_stale(self, reason: str, error: RefusedError | OutcomeUnknownError) -> None:
         size = self._mirror.tail().size

@@ -23,6 +23,7 @@ from eventlog.engines.jsonl_head import Head
 from eventlog.engines.jsonl_quarantine import Quarantine
 from eventlog.engines.jsonl_reader import JsonlReader
 from eventlog.engines.jsonl_writer import JsonlWriter
+from eventlog.errors import ModelogError
 from eventlog.journal import DiscardedTail, Notice, Tail
 
 if TYPE_CHECKING:
@@ -96,6 +97,19 @@ class JsonlJournal:
     def resume(self, text: bytes) -> tuple[int, Sequence[bytes]] | None:
         """Return the newest entries from the last one on that contains *text*; how, stands in `jsonl_reader`."""
         return self._reader.resume(text, self._stamp_path)
+
+    def vouch(self, size: int) -> None:
+        """Stamp a mirror of *size* entries, unless it is stamped or has become longer; elsewhere do nothing."""
+        if self._mirror_of is None or size == 0:
+            return
+        with suppress(ModelogError):
+            head, status = self._reader.read_head().newest, jsonl_stamp.look(self.where)
+            if head is None or head.size != size or not self._reader.is_whole(status):
+                return
+            if not jsonl_stamp.fits(self._stamp_path, head, status):
+                with self.exclusive():
+                    if self._reader.is_whole(jsonl_stamp.look(self.where)):
+                        jsonl_stamp.put(self._stamp_path, head, status)
 
     def entry_at(self, position: int, offset_bytes: int, entry_hash: str) -> bytes:
         """Return the entry at *offset_bytes*, which must have that hash."""
@@ -205,8 +219,20 @@ class JsonlJournal:
         """Return what is in quarantine and not yet recorded in the journal."""
         return self._quarantine.pending()
 
-    def append(self, entries: Sequence[bytes], *, expected_size: int, recording: Sequence[DiscardedTail] = ()) -> Tail:
-        """Store *entries*; how, and what each error means, stands in `jsonl_writer`."""
+    def append(
+        self,
+        entries: Sequence[bytes],
+        *,
+        expected_size: int,
+        recording: Sequence[DiscardedTail] = (),
+        folded: bool = True,
+    ) -> Tail:
+        """
+        Store *entries*; how, and what each error means, stands in `jsonl_writer`.
+
+        Args:
+            folded: whether the caller has; else `resume` does not begin in them before `vouch` was called.
+        """
         with self.exclusive():
             assert self._writer is not None, "held inside exclusive()"
             whole = self._reader.is_whole(self._writer.status())
@@ -214,7 +240,8 @@ class JsonlJournal:
             if whole:
                 status = self._writer.status()
                 self._reader.note_whole(status)
-                jsonl_stamp.put(self._stamp_path, head, status)
+                if folded:
+                    jsonl_stamp.put(self._stamp_path, head, status)
             with suppress(OSError):
                 self._quarantine.mark_recorded(recording)
             return Tail(head.size, head.hash)
