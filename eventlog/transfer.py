@@ -7,18 +7,16 @@ already must be the beginning of what is to come.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
+from eventlog.engines import checks
 from eventlog.engines.jsonl import JsonlJournal
 from eventlog.errors import RefusedError
 from eventlog.journal import Journal
 from eventlog.replay import Replay
-
-UNIT_ENTRIES = 1_000
-_UNIT_BYTES = 4 << 20
 
 
 class ReplicatedJournal(Journal, Protocol):
@@ -102,7 +100,7 @@ def import_journal(local: JsonlJournal, cluster: ReplicatedJournal, *, dry_run: 
         if not dry_run:
             cluster.create()
             start = before
-            for unit in _units(local, before, catalog.size):
+            for unit in checks.pieces(local.read(before, catalog.size)):
                 cluster.store(unit, start)
                 start += len(unit)
             local.become_mirror(cluster.stream)
@@ -138,7 +136,7 @@ def export_journal(cluster: Journal, local: JsonlJournal, *, dry_run: bool = Fal
             _compare(local.where, before, next(iter(local.read(before - 1, before))), cluster)
         if not dry_run:
             with local.exclusive():
-                for unit in _units(cluster, before, catalog.size):
+                for unit in checks.pieces(cluster.read(before, catalog.size)):
                     local.append(unit, expected_size=local.tail().size)
         return Transfer(
             cluster.where, local.where, catalog.journal_id, before, catalog.size, catalog.hash, done=not dry_run
@@ -152,17 +150,3 @@ def _compare(where: str, size: int, last: bytes | None, source: Journal) -> None
             f"{where}: expected the first {size} entries of {source.where}, got others: it is another journal: "
             "nothing was changed"
         )
-
-
-def _units(journal: Journal, start: int, stop: int) -> Iterator[Sequence[bytes]]:
-    """Yield the entries `[start, stop)` in pieces that one append can hold."""
-    unit: list[bytes] = []
-    size_bytes = 0
-    for entry in journal.read(start, stop):
-        if len(unit) == UNIT_ENTRIES or size_bytes + len(entry) > _UNIT_BYTES:
-            yield unit
-            unit, size_bytes = [], 0
-        unit.append(entry)
-        size_bytes += len(entry)
-    if unit:
-        yield unit

@@ -1,12 +1,29 @@
-"""What every engine checks before it stores anything."""
+"""What every engine checks before it stores anything, and how much it stores at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from eventlog import chain
 from eventlog.errors import RefusedError
 from eventlog.journal import APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, ENTRY_BYTES_MAX
+
+PIECE_ENTRIES_MAX = 1_000
+_PIECE_BYTES_MAX = APPEND_BYTES_MAX // 2
+
+
+def pieces(entries: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield *entries* in pieces, each of which any engine can append at once."""
+    piece: list[bytes] = []
+    size_bytes = 0
+    for entry in entries:
+        if piece and (len(piece) >= PIECE_ENTRIES_MAX or size_bytes + len(entry) > _PIECE_BYTES_MAX):
+            yield piece
+            piece, size_bytes = [], 0
+        piece.append(entry)
+        size_bytes += len(entry) + 1
+    if piece:
+        yield piece
 
 
 def check_append(where: str, entries: Sequence[bytes], prev: str) -> None:

@@ -12,8 +12,8 @@ import time
 from collections.abc import Sequence
 
 from eventlog import chain
+from eventlog.engines import checks, jsonl_mirror
 from eventlog.engines import jetstream_api as api
-from eventlog.engines import jsonl_mirror
 from eventlog.engines.jetstream_link import Link
 from eventlog.engines.jetstream_stream import READ_SECONDS, Stream
 from eventlog.engines.jsonl import JsonlJournal
@@ -110,5 +110,6 @@ class Mirror:
             missing = entries[max(0, tail.size - start) :]
             if missing and tail.size >= start:
                 recording = self.journal.discarded()
-                return self.journal.append(missing, expected_size=tail.size, recording=recording, folded=folded)
+                for piece in checks.pieces(missing):
+                    tail = self.journal.append(piece, expected_size=tail.size, recording=recording, folded=folded)
             return tail

@@ -85,7 +85,7 @@ def test_a_dry_run_changes_nothing(local: Machine, here: Machine, there: Machine
 
 def test_an_import_that_was_interrupted_goes_on(local: Machine, here: Machine, there: Machine, monkeypatch):
     """After each number of units that were stored, the local journal is its own yet; the same command completes it."""
-    monkeypatch.setattr("eventlog.transfer.UNIT_ENTRIES", 1)
+    monkeypatch.setattr("eventlog.engines.checks.PIECE_ENTRIES_MAX", 1)
     store = jetstream_stream.Stream.append
     before = local.journal.read_bytes()
     for stored in range(1, 4):
@@ -134,7 +134,7 @@ def test_an_import_that_is_killed(here: Machine, there: Machine, tmp_path):
 def test_an_export_that_was_interrupted_goes_on(local: Machine, here: Machine, tmp_path, monkeypatch):
     """What is in the directory already must be the beginning of the journal, and is kept."""
     here.run("import-journal")
-    monkeypatch.setattr("eventlog.transfer.UNIT_ENTRIES", 1)
+    monkeypatch.setattr("eventlog.engines.checks.PIECE_ENTRIES_MAX", 1)
     append = JsonlJournal.append
     done: list[int] = []
 
