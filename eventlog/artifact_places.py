@@ -84,7 +84,7 @@ class ArtifactPlaces:
     def holds(self, path: str) -> bool:
         """Say whether *path* is that of a fetched file."""
         return self._directory is not None and path.startswith(
-            os.path.join(os.path.realpath(self._directory), DIRECTORY)
+            os.path.join(os.path.realpath(self._directory), DIRECTORY, "")
         )
 
     def _published(self, model: ModelMetadata, progress: Progress | None) -> Artifact:

@@ -255,17 +255,15 @@ class ModelRegistry(RecordedRequests):
             JournalDamagedError: as `list_models`. Files are as they were.
         """
         with self._threads:
-            catalog = self.catalog()
-            active = catalog.active_id()
-            model = None if active is None else catalog.model(active)
-            if catalog.size:
+            catalog, model = self.catalog(), None
+            while catalog.active_id() != (model and model.model_id):  # also where it changes meanwhile
+                model = catalog.model(catalog.active_id() or "")
                 try:
-                    if model is not None:
-                        ready(model)
+                    ready(model)
                 except RefusedError as error:
-                    raise ProjectionLagError(f"{model and model.model_id} cannot be used here: {error}") from error
-                self._replay.settle()
-                self._tell_subscribers(None)
+                    raise ProjectionLagError(f"{model.model_id} cannot be used here: {error}") from error
+                catalog = self._replay.settle()
+            self._tell_subscribers(None)
             return catalog.size, model
 
     def rebuild(self) -> int:

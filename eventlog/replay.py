@@ -100,7 +100,9 @@ class Replay:
         if stop is None:
             self._check_ids()
             self.journal.vouch(catalog.size)
-        for notice in self.journal.notices():
+        notices = self.journal.notices()
+        self._told &= {notice.what for notice in notices}  # what is over is told again where it comes back
+        for notice in notices:
             if notice.what not in self._told:
                 self._told.add(notice.what)
                 self._tell(notice.what)
@@ -176,6 +178,7 @@ class Replay:
         """Fold the first half while another process folds the second; how, stands in `second_half`."""
         from eventlog import second_half  # noqa: PLC0415 - only whoever reads everything
 
+        self.journal.close()  # a thread of its own could not be shared with another process
         with second_half.begun(self.journal) as other:
             if other is None:
                 return

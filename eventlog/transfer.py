@@ -72,15 +72,16 @@ def import_journal(local: JsonlJournal, cluster: ReplicatedJournal, *, dry_run: 
     Local writers are kept out meanwhile, so nothing is left behind. What is a mirror already stays one.
 
     Raises:
-        RefusedError: there is no journal, or the cluster holds another one, or more of it. Nothing was changed.
+        RefusedError: there is no journal, or the cluster holds another one, or more of it, or does not take it.
 
         JournalDamagedError: the local journal is damaged. Nothing was changed.
 
-        OutcomeUnknownError, UnreachableError: a part of it is stored; the local journal is as it was: go on with the
-            same command.
+        OutcomeUnknownError, UnreachableError: the cluster does not answer. Whenever that happens, a beginning may be
+            stored there, and the local journal is as it was: go on with the same command.
     """
     if local.stream == cluster.stream:
-        mirrored = Replay(cluster, whole=True).catch_up()
+        with cluster.exclusive():
+            mirrored = Replay(cluster, whole=True).catch_up()
         size, journal_id = mirrored.size, mirrored.journal_id or ""
         return Transfer(local.where, cluster.where, journal_id, size, size, mirrored.hash, done=not dry_run)
     with local.exclusive():
@@ -136,8 +137,9 @@ def export_journal(cluster: Journal, local: JsonlJournal, *, dry_run: bool = Fal
             _compare(local.where, before, next(iter(local.read(before - 1, before))), cluster)
         if not dry_run:
             with local.exclusive():
+                start = before
                 for unit in checks.pieces(cluster.read(before, catalog.size)):
-                    local.append(unit, expected_size=local.tail().size)
+                    start = local.append(unit, expected_size=start).size
         return Transfer(
             cluster.where, local.where, catalog.journal_id, before, catalog.size, catalog.hash, done=not dry_run
         )

@@ -2,12 +2,13 @@
 The replicated engine: a JetStream stream orders the entries, and a majority of its nodes has each on disk.
 
 What is read is the mirror, see `jetstream_mirror`; what is decided rests on compare-and-append, never on a read. How an
-append is tried again stands in `jetstream_stream`, how a connection is kept in `jetstream_link`, how entries are pushed
+append is tried again stands in `jetstream_append`, how a connection is kept in `jetstream_link`, how entries are pushed
 in `jetstream_watch`.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,13 +17,15 @@ from contextlib import contextmanager
 from eventlog import chain, locking
 from eventlog.engines import jetstream_url
 from eventlog.engines.checks import check_append
+from eventlog.engines.jetstream_append import APPEND_SECONDS, Appender
 from eventlog.engines.jetstream_link import Link
 from eventlog.engines.jetstream_mirror import Mirror
-from eventlog.engines.jetstream_stream import APPEND_SECONDS, BATCH_ENTRIES_MAX, READ_SECONDS, Stream
+from eventlog.engines.jetstream_stream import BATCH_ENTRIES_MAX, READ_SECONDS, Stream
 from eventlog.engines.jetstream_watch import Watch
 from eventlog.errors import (
     ConflictError,
     LockTimeoutError,
+    ModelogError,
     OutcomeUnknownError,
     ProjectionLagError,
     RefusedError,
@@ -61,6 +64,7 @@ class JetStreamJournal:
         self._link = Link(address)
         self._append_timeout_seconds = append_timeout_seconds
         self._stream = Stream(self._link, append_timeout_seconds)
+        self._appender = Appender(self._link, self._stream, append_timeout_seconds)
         self._watch: Watch | None = None
         self.stream = address.stream
         self._copy = Mirror(self._link, self._stream, directory, lock_timeout_seconds)
@@ -89,8 +93,9 @@ class JetStreamJournal:
         self._copy.check()
         with self._one_thread():
             try:
-                pushed = [] if self._watch is None else self._watch.take(self._mirror.tail().size)
-                self._copy.read_on(pushed, self._patience_seconds())
+                start, watch = self._mirror.tail().size, self._watch
+                pushed = [] if watch is None or watch.pid != os.getpid() else self._link.call(watch.take(start))
+                self._copy.read_on(start, pushed, self._patience_seconds())
                 if self._stale is not None:
                     log.info("%s: reached again", self.where)
                 self._stale = None
@@ -143,7 +148,7 @@ class JetStreamJournal:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Keep other threads out, and read on; other writers are found out by `append`."""
+        """Keep other threads out; other writers, and what is wrong with the mirror, are found out by `append`."""
         with self._one_thread():
             self._held += 1
             try:
@@ -173,16 +178,23 @@ class JetStreamJournal:
             check_append(self.where, entries, tail.hash)
             if expected_size == 0:
                 self.create()
-            for first in range(0, len(entries), BATCH_ENTRIES_MAX):
-                self._append(entries[first : first + BATCH_ENTRIES_MAX], expected_size + first, first)
+            with self._mirror.exclusive():
+                pass  # a mirror that cannot be written, or is damaged, refuses before anything is stored
+            self._store_all(entries, expected_size)
+            try:
+                self._copy.extend(entries, expected_size, folded=True)
+            except ModelogError as error:
+                what = f"recorded, but the mirror is behind: {error}"
+                raise ProjectionLagError(f"{what}: mend that, then run rebuild") from error
             return Tail(expected_size + len(entries), chain.hash_of(entries[-1]))
 
     def wait(self, seconds: float) -> None:
         """Return as soon as something new may be there; after *seconds* at the latest."""
-        if self._watch is None:
-            self._watch = Watch(self._link)
+        watch = self._watch
+        if watch is None or watch.pid != os.getpid():
+            watch = self._watch = Watch(self._link)
         try:
-            self._link.call(self._watch.wait(self._mirror.tail().size, seconds))
+            self._link.call(watch.wait(self._mirror.tail().size, seconds))
         except UnreachableError as error:
             if self._stale is None:
                 self._stale = str(error)
@@ -203,8 +215,8 @@ class JetStreamJournal:
         return self._link.call(self._stream.entry_at(position))
 
     def store(self, entries: Sequence[bytes], expected_size: int) -> None:
-        """Store entries on the cluster alone, at most `BATCH_ENTRIES_MAX`. Raises as `Stream.append`."""
-        self._link.call(self._stream.append(entries, expected_size))
+        """Store entries on the cluster alone, at most `BATCH_ENTRIES_MAX`. Raises as `Appender.append`."""
+        self._link.call(self._appender.append(entries, expected_size), OutcomeUnknownError)
 
     def create(self) -> None:
         """Make the stream, unless it is there. Raises UnreachableError, RefusedError: it is not."""
@@ -216,21 +228,16 @@ class JetStreamJournal:
         """Return how long to ask nodes that can be reached: a writer has to wait for them anyway."""
         return self._append_timeout_seconds if self._held else READ_SECONDS
 
-    def _append(self, entries: Sequence[bytes], expected_size: int, before: int) -> None:
-        """Store one batch; *before* entries of the same append are stored already."""
-        try:
-            self.store(entries, expected_size)
-        except RefusedError as error:
-            if before:
-                done = f"{before} entries were recorded, the rest not"
+    def _store_all(self, entries: Sequence[bytes], expected_size: int) -> None:
+        """Store entries on the cluster, in as many batches as it takes."""
+        for first in range(0, len(entries), BATCH_ENTRIES_MAX):
+            try:
+                self.store(entries[first : first + BATCH_ENTRIES_MAX], expected_size + first)
+            except RefusedError as error:
+                if first == 0:
+                    raise
+                done = f"{first} entries were recorded, the rest not"
                 raise OutcomeUnknownError(f"{self.where}: {done}: {error}") from error
-            raise
-        try:
-            self._copy.extend(entries, expected_size, folded=True)
-        except (RefusedError, OutcomeUnknownError) as error:
-            raise ProjectionLagError(
-                f"recorded, but the mirror is behind: {error}: mend that, then run rebuild"
-            ) from error
 
     def _go_on_stale(self, reason: str, error: RefusedError | OutcomeUnknownError) -> None:
         size = self._mirror.tail().size

@@ -22,7 +22,7 @@ REPLICAS = 3
 Answer = TypeVar("Answer")
 WRONG_LAST_SEQUENCE, NO_MESSAGE, NO_STREAM, NOT_NOW = 10071, 10037, 10059, 10008
 INCOMPLETE_BATCH, TOO_MANY_BATCHES = 10176, 10210  # a leader fell in the middle; other writers are at work
-_HEADER_BYTES = 1_024
+HEADER_BYTES = 1_024
 _MEANT = {
     "retention": "limits",
     "discard": "new",
@@ -32,7 +32,7 @@ _MEANT = {
     "max_bytes": -1,
     "max_age": 0,
     "max_msgs_per_subject": -1,
-    "max_msg_size": ENTRY_BYTES_MAX + _HEADER_BYTES,
+    "max_msg_size": ENTRY_BYTES_MAX + HEADER_BYTES,
     "deny_delete": True,
     "deny_purge": True,
     "allow_rollup_hdrs": False,

@@ -19,12 +19,14 @@ from typing import Any, TypeVar
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.errors import Error, NoRespondersError
+from nats.errors import Error, MaxPayloadError, NoRespondersError
 
+from eventlog.engines import jetstream_api as api
 from eventlog.engines.jetstream_api import NoReplyError
 from eventlog.engines.jetstream_client import CONNECT_SECONDS, closed, connected
 from eventlog.engines.jetstream_url import Address
-from eventlog.errors import RefusedError, UnreachableError, reason_of
+from eventlog.errors import OutcomeUnknownError, RefusedError, UnreachableError, reason_of
+from eventlog.journal import ENTRY_BYTES_MAX
 
 REPLY_SECONDS = 2.0
 _RETRY_SECONDS = 0.5
@@ -35,7 +37,7 @@ class Link:
     """
     See the module. Its coroutines run inside `call` only.
 
-    A process that was forked has no such thread: it begins anew, with a connection of its own.
+    Threads may share one. A process that was forked has no such thread: it begins anew, with a connection of its own.
     """
 
     def __init__(self, address: Address) -> None:
@@ -43,35 +45,48 @@ class Link:
         self._servers = list(address.servers)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
+        self._beginning = threading.Lock()
         self._client: Client | None = None
+        self._connecting = asyncio.Lock()
         self._lost = asyncio.Event()
         self._denied: dict[str, str] = {}
         self._news = asyncio.Event()
         self._failed: tuple[float, UnreachableError] | None = None
 
-    def call(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        """Do *work* in the thread of the event loop, and wait for it; an interrupt ends both."""
-        if self._loop is None or self._pid != os.getpid():
-            self._begin()
-        assert self._loop is not None, "begun"
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+    def call(
+        self,
+        work: Coroutine[Any, Any, Answer],
+        closed_meanwhile: type[UnreachableError | OutcomeUnknownError] = UnreachableError,
+    ) -> Answer:
+        """
+        Do *work* in the thread of the event loop, and wait for it; an interrupt ends both.
+
+        Args:
+            closed_meanwhile: raised where another thread has called `close`.
+        """
+        if self._pid != os.getpid():
+            self._beginning = threading.Lock()
+        with self._beginning:
+            future = asyncio.run_coroutine_threadsafe(work, self._begun())
         try:
             return future.result()
         except CancelledError:
-            raise UnreachableError(f"{self.address.where}: closed meanwhile") from None
+            raise closed_meanwhile(f"{self.address.where}: closed meanwhile") from None
         except BaseException:
             future.cancel()
             raise
 
     def close(self) -> None:
         """Let the connection and the thread go; the next call begins anew."""
-        loop, self._loop = self._loop, None
-        if loop is None or self._pid != os.getpid():
+        if self._loop is None or self._pid != os.getpid():
             return
-        asyncio.run_coroutine_threadsafe(self._wind_up(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        self._thread.join()
-        loop.close()
+        with self._beginning:
+            loop, self._loop = self._loop, None
+            if loop is not None:
+                asyncio.run_coroutine_threadsafe(self._wind_up(), loop).result()
+                loop.call_soon_threadsafe(loop.stop)
+                self._thread.join()
+                loop.close()
 
     async def request(
         self,
@@ -85,7 +100,7 @@ class Link:
         Raises:
             NoReplyError: nothing was; the next request goes to another node.
 
-            RefusedError: this principal may not ask that.
+            RefusedError: this principal may not ask that, or the nodes do not take messages as large as this.
         """
         client = await self.client()
         asked = client.request(subject, payload, timeout=REPLY_SECONDS, headers=_copied(headers))
@@ -120,8 +135,11 @@ class Link:
             NoReplyError: the connection was lost.
         """
         client = await self.client()
+        self._refuse_denied(subject)
         try:
             await client.publish(subject, payload, reply=reply, headers=_copied(headers))
+        except MaxPayloadError:
+            raise self._too_large() from None
         except (Error, OSError) as error:
             raise NoReplyError(str(error), sent=True) from error
 
@@ -134,35 +152,37 @@ class Link:
 
             RefusedError: a node does not let us in, or speaks without TLS.
         """
+        async with self._connecting:
+            return await self._found()
+
+    async def _found(self) -> Client:
         if self._client is not None and self.is_connected:
             return self._client
         now = asyncio.get_running_loop().time()
         if self._failed is not None and now < self._failed[0] + _RETRY_SECONDS:
             raise self._failed[1]
-        await self.drop()
-        reasons = []
+        await self.drop(self._client)
+        reasons: dict[str, str] = {}
         strange: RefusedError | None = None
         for server in list(self._servers):
             try:
                 self._client = await self._connected(server)
             except (Error, OSError, TimeoutError) as error:
-                if "authorization" in str(error).lower() or "authentication" in str(error).lower():
-                    raise RefusedError(
-                        f"nats://{server}: does not let us in: check nkey=, creds= or cert= in --journal"
-                    ) from None
                 self._servers.append(self._servers.pop(0))
-                reasons.append(f"{server}: {_reason(error)}")
-                if isinstance(error, ssl.SSLCertVerificationError):
-                    what = error.verify_message.lower()
-                    strange = RefusedError(
-                        f"nats://{server}: its certificate is not good: {what}: check ca= in --journal"
-                    )
+                reasons[server] = f"{server}: {_reason(error)}"
+                if "authorization" in str(error).lower():
+                    what = "does not let us in: check nkey=, creds= or cert= in --journal"
+                    strange = RefusedError(f"nats://{server}: {what}")
+                elif isinstance(error, ssl.SSLCertVerificationError):
+                    what = f"its certificate is not good: {error.verify_message.lower()}: check ca= in --journal"
+                    strange = RefusedError(f"nats://{server}: {what}")
                 continue
             self._failed = None
             return self._client
         if strange is not None:
             raise strange
-        failure = UnreachableError(f"{self.address.where}: cannot be reached: {'; '.join(reasons)}")
+        why = "; ".join(reasons[server] for server in self.address.servers)
+        failure = UnreachableError(f"{self.address.where}: cannot be reached: {why}")
         self._failed = asyncio.get_running_loop().time(), failure
         raise failure
 
@@ -171,19 +191,24 @@ class Link:
         """Whether there is a connection now."""
         return self._client is not None and self._client.is_connected
 
-    async def drop(self) -> None:
-        """Let the connection go; the next one is made to another node."""
-        client, self._client = self._client, None
-        if client is not None:
+    @property
+    def current(self) -> Client | None:
+        """The client that is used now."""
+        return self._client
+
+    async def drop(self, client: Client | None) -> None:
+        """Let the connection of *client* go, if it is still ours; the next one is made to another node."""
+        if client is not None and client is self._client:
+            self._client = None
             self._servers.append(self._servers.pop(0))
             await closed(client)
 
     async def _awaited(self, work: Coroutine[Any, Any, Answer], subject: str) -> Answer:
         """Wait for *work*, and no longer once the connection is lost, or a node says that *subject* is not for us."""
-        asked = asyncio.ensure_future(work)
+        asked, client, lost = asyncio.ensure_future(work), self._client, self._lost
         try:
             while True:
-                over = [asyncio.ensure_future(self._lost.wait()), asyncio.ensure_future(self._news.wait())]
+                over = [asyncio.ensure_future(lost.wait()), asyncio.ensure_future(self._news.wait())]
                 try:
                     await asyncio.wait([asked, *over], return_when=asyncio.FIRST_COMPLETED)
                 finally:
@@ -192,14 +217,16 @@ class Link:
                 if asked.done():
                     return await asked
                 self._refuse_denied(subject)
-                if self._lost.is_set():
+                if lost.is_set():
                     raise NoReplyError("the connection was lost", sent=True)
         except NoRespondersError:
-            await self.drop()
+            await self.drop(client)
             raise NoReplyError("no node leads the stream", sent=False) from None
+        except MaxPayloadError:
+            raise self._too_large() from None
         except (Error, OSError, TimeoutError) as error:
-            await self.drop()
-            reason = f"no answer within {REPLY_SECONDS:g} s" if _is_late(error) else str(error)
+            await self.drop(client)
+            reason = f"no answer within {REPLY_SECONDS:g} s" if isinstance(error, TimeoutError) else str(error)
             raise NoReplyError(reason, sent=True) from None
         finally:
             asked.cancel()
@@ -218,7 +245,7 @@ class Link:
 
     async def _wind_up(self) -> None:
         """End all that is under way, a moment before the loop ends."""
-        await self.drop()
+        await self.drop(self._client)
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()
@@ -232,12 +259,21 @@ class Link:
             self._denied.pop(said)
             raise denied(self.address.where, subject)
 
-    def _begin(self) -> None:
-        self._client, self._failed, self._pid = None, None, os.getpid()
+    def _too_large(self) -> RefusedError:
+        needed = ENTRY_BYTES_MAX + api.HEADER_BYTES
+        return RefusedError(f"{self.address.where}: expected max_payload of at least {needed} on its nodes, got less")
+
+    def _begun(self) -> asyncio.AbstractEventLoop:
+        """Return the loop, which runs; the caller holds the lock."""
+        if self._loop is not None and self._pid == os.getpid():
+            return self._loop
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="modelog-nats", daemon=True)
+        thread.start()
+        self._client, self._failed, self._connecting = None, None, asyncio.Lock()
         self._lost, self._news, self._denied = asyncio.Event(), asyncio.Event(), {}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="modelog-nats", daemon=True)
-        self._thread.start()
+        self._loop, self._thread, self._pid = loop, thread, os.getpid()
+        return loop
 
 
 def denied(where: str, subject: str) -> RefusedError:
@@ -254,12 +290,8 @@ def _copied(headers: Mapping[str, str] | None) -> dict[str, Any] | None:
     return None if headers is None else dict(headers)
 
 
-def _is_late(error: BaseException) -> bool:
-    return isinstance(error, TimeoutError)
-
-
 def _reason(error: BaseException) -> str:
-    if _is_late(error):
+    if isinstance(error, TimeoutError):
         return f"no answer within {CONNECT_SECONDS:g} s"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or error}".lower()

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
-from eventlog import chain
+from eventlog import chain, durable
 from eventlog.engines import checks, jsonl_mirror
 from eventlog.engines import jetstream_api as api
 from eventlog.engines.jetstream_link import Link
@@ -21,6 +22,7 @@ from eventlog.errors import UnreachableError
 from eventlog.journal import Tail
 
 _BEHIND_SECONDS = 0.01
+_ASKED_MIN = 3
 
 
 class Mirror:
@@ -41,16 +43,17 @@ class Mirror:
 
     def check(self) -> None:
         """Raise RefusedError where the directory holds a journal of its own, or the mirror of another stream."""
-        path = self.journal.where
-        begun = os.path.lexists(path) and os.path.getsize(path) > 0
+        begun = False
+        with durable.refusing(self.journal.where), suppress(FileNotFoundError):
+            begun = os.stat(self.journal.where).st_size > 0
         jsonl_mirror.check(self._directory, self._address.stream, begun=begun)
 
-    def read_on(self, pushed: Sequence[bytes], patience_seconds: float) -> None:
+    def read_on(self, start: int, pushed: Sequence[bytes], patience_seconds: float) -> None:
         """
         Put what is new on the cluster into the mirror, after a look at whether the cluster still is what it was.
 
         Args:
-            pushed: what has come already, from the mirror's end on.
+            start, pushed: what has come already, and the position of the first of it.
 
             patience_seconds: how long to ask nodes that can be reached, while no leader answers.
 
@@ -61,14 +64,16 @@ class Mirror:
             UnreachableError, RefusedError: nobody answers; or the mirror cannot be written.
         """
         tail = self.journal.tail()
+        pushed = pushed[tail.size - start :] if tail.size >= start else ()  # another process may have written it
         if pushed:
             api.check_chain(self._where, pushed, tail.size, tail.hash)
             tail = self.extend(pushed, tail.size)
-        for _ in self._address.servers:
+        for _ in range(max(_ASKED_MIN, len(self._address.servers))):
             size, subject, newest = self._link.call(self._stream.last(patience_seconds))
             if size >= tail.size:
                 break
-            self._link.call(self._link.drop())  # perhaps a node that is cut off and does not know it: ask another
+            self._link.call(self._link.drop(self._link.current))  # perhaps a node that is cut off: ask another
+            time.sleep(_BEHIND_SECONDS)
         else:
             raise api.shorter(self._where, self.journal.where, tail, size or self._link.call(self._stream.size()))
         if size == tail.size + 1 and chain.is_sealed(newest) and chain.prev_of(newest) == tail.hash:
@@ -76,7 +81,7 @@ class Mirror:
             self.extend([newest], tail.size)
         elif size > tail.size:
             self._read_up_to(size, tail, patience_seconds)
-        elif size and chain.hash_of(newest) != tail.hash:
+        elif size and not _ends_in(newest, tail.hash):
             raise api.forked(self._where, self.journal.where, tail, newest)
 
     def _read_up_to(self, size: int, tail: Tail, patience_seconds: float) -> None:
@@ -84,12 +89,13 @@ class Mirror:
         deadline = time.monotonic() + max(patience_seconds, READ_SECONDS)
         while tail.size < size:
             found = self._link.call(self._stream.read(max(0, tail.size - 1), patience_seconds))
-            if tail.size and found and (not chain.is_sealed(found[0]) or chain.hash_of(found[0]) != tail.hash):
+            if tail.size and found and not _ends_in(found[0], tail.hash):
                 raise api.forked(self._where, self.journal.where, tail, found[0])
             new = found[1:] if tail.size else found
             api.check_chain(self._where, new, tail.size, tail.hash)
             if new:
                 tail = self.extend(new, tail.size)
+                deadline = time.monotonic() + max(patience_seconds, READ_SECONDS)
             elif time.monotonic() > deadline:
                 raise UnreachableError(f"{self._where}: cannot be read: nodes answer that are behind their leader")
             else:
@@ -98,6 +104,8 @@ class Mirror:
     def extend(self, entries: Sequence[bytes], start: int, *, folded: bool = False) -> Tail:
         """
         Put *entries*, which stand from *start* on, into the mirror, unless another process has; return its tail.
+
+        A mirror that has become shorter than *start*, because somebody removed it, is left to the next look.
 
         Args:
             folded: whether the caller has folded them.
@@ -113,3 +121,8 @@ class Mirror:
                 for piece in checks.pieces(missing):
                     tail = self.journal.append(piece, expected_size=tail.size, recording=recording, folded=folded)
             return tail
+
+
+def _ends_in(entry: bytes, entry_hash: str) -> bool:
+    """Say whether an entry of which nothing is known has that hash."""
+    return chain.is_sealed(entry) and chain.hash_of(entry) == entry_hash

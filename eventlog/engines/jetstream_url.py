@@ -73,7 +73,10 @@ def parse(url: str) -> Address:
         RefusedError: it does not make sense, or has a secret in it. Nothing was contacted.
     """
     rest = url.removeprefix(f"{SCHEME}:")
-    parts = urlsplit(f"{SCHEME}:{rest}")
+    try:
+        parts = urlsplit(f"{SCHEME}:{rest}")
+    except ValueError:
+        raise RefusedError(f"--journal: expected {_FORM}, got something else") from None
     if "@" in parts.netloc:
         raise RefusedError(f"--journal: expected no user or password in {SCHEME}://…: name a file with nkey= or creds=")
     servers = tuple(_host(item, parts.netloc) for item in parts.netloc.split(","))
@@ -84,7 +87,7 @@ def parse(url: str) -> Address:
         )
     given: dict[str, str] = {}
     for key, value in parse_qsl(parts.query, keep_blank_values=True):
-        if key not in ("ca", "cert", "key", "nkey", "creds", "monitor") or key in given or not value:
+        if key not in ("ca", "cert", "key", "nkey", "creds", "monitor") or key in given or not value or "\0" in value:
             raise RefusedError(f"--journal: expected {_FORM}, got {key!r:.40} twice, empty or not among these")
         given[key] = value
     pages = given.pop("monitor", "")

@@ -8,6 +8,7 @@ something, the subscription is made anew from the first entry that did not come:
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from typing import Any
 
@@ -22,7 +23,7 @@ HEARTBEAT_SECONDS = 1.0
 SILENT_SECONDS = 2.5
 """A consumer that sent neither entry nor heartbeat for so long is gone."""
 
-_AHEAD_MAX = 10_000
+_AHEAD_BYTES_MAX = 32 << 20
 _NANOSECONDS = 1_000_000_000
 
 
@@ -33,19 +34,26 @@ class Created(Struct):
 
 
 class Watch:
-    """The subscription of one journal. Its coroutines run inside `Link.call`."""
+    """
+    The subscription of one journal. Its coroutines run inside `Link.call`.
+
+    Attributes:
+        pid: the process that it belongs to; a fork of it needs another one.
+    """
 
     def __init__(self, link: Link) -> None:
+        self.pid = os.getpid()
         self._link = link
         self._where = link.address.where
         self._come: deque[bytes] = deque()
+        self._come_bytes = 0
         self._next = 0
         self._arrived = asyncio.Event()
         self._heard = 0.0
         self._subscription: Any = None
         self._broken: ModelogError | None = None
 
-    def take(self, start: int) -> list[bytes]:
+    async def take(self, start: int) -> list[bytes]:
         """
         Return the entries that have come from position *start* on, and forget all that have.
 
@@ -58,6 +66,7 @@ class Watch:
         first = self._next - len(self._come)
         found = [] if start < first else list(self._come)[start - first :]
         self._come.clear()
+        self._come_bytes = 0
         self._arrived.clear()
         return found
 
@@ -97,6 +106,7 @@ class Watch:
         """Make a consumer that begins with the entry at *start*."""
         await self.end()
         self._come.clear()
+        self._come_bytes = 0
         self._next = start
         stream = self._link.address.stream
         subject = f"$JS.API.CONSUMER.CREATE.{stream}"
@@ -141,7 +151,7 @@ class Watch:
         sequence = sequence_of(message.reply)
         if sequence <= self._next:
             return
-        if sequence > self._next + 1 or len(self._come) >= _AHEAD_MAX:
+        if sequence > self._next + 1 or self._come_bytes >= _AHEAD_BYTES_MAX:
             self._heard = 0.0  # something was lost on the way: begin anew where it was
             return
         try:
@@ -150,5 +160,6 @@ class Watch:
             self._broken = error
         else:
             self._come.append(data)
+            self._come_bytes += len(data)
             self._next += 1
         self._arrived.set()

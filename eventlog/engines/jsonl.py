@@ -179,7 +179,7 @@ class JsonlJournal:
         from eventlog.engines.jsonl_repair import JsonlRepair  # noqa: PLC0415 - few journals are ever repaired
 
         with self._one_thread(), self._opened() if dry_run else self._locked() as descriptor:
-            self._check_mirror(descriptor)
+            self._check_mirror(descriptor, repair=True)
             yield JsonlRepair(descriptor, self.where, self._head_path, self._quarantine)
 
     def wait(self, seconds: float) -> None:
@@ -199,10 +199,10 @@ class JsonlJournal:
         jsonl_mirror.mark(self._directory, stream)
         self._mirror_of = stream
 
-    def _check_mirror(self, descriptor: int) -> None:
+    def _check_mirror(self, descriptor: int, *, repair: bool = False) -> None:
         """Raise RefusedError where this is a mirror and we do not know it, or the other way round; mark a new one."""
         if self._mirror_of is None:
-            jsonl_mirror.refuse(self._directory)
+            jsonl_mirror.refuse(self._directory, repair=repair)
         elif not jsonl_mirror.check(self._directory, self._mirror_of, begun=os.fstat(descriptor).st_size > 0):
             jsonl_mirror.mark(self._directory, self._mirror_of)
 

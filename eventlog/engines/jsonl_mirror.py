@@ -58,9 +58,14 @@ def mark(directory: str, stream: str) -> None:
         durable.replace_file(path, f"{stream}\n".encode())
 
 
-def refuse(directory: str) -> None:
+def refuse(directory: str, *, repair: bool = False) -> None:
     """Raise RefusedError where *directory* holds a mirror: the caller would change it without the cluster."""
     stream = stream_of(directory)
+    if stream is not None and repair:
+        raise RefusedError(
+            f"{directory}: expected a journal of its own, got the mirror of {stream}: to mend it, move journal.jsonl "
+            "and journal.head away; with --journal they are read anew"
+        )
     if stream is not None:
         raise RefusedError(
             f"{directory}: expected a journal of its own, got the mirror of {stream}: "

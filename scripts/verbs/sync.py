@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from eventlog.errors import LockTimeoutError, ProjectionLagError, UnreachableError
+from eventlog.errors import LockTimeoutError, OutcomeUnknownError, ProjectionLagError, UnreachableError
 from eventlog.log import log
 from eventlog.model import ModelMetadata
 from scripts import options
@@ -45,14 +46,13 @@ def command(
     model's file is here, whole and right, before state.json names it. What cannot be reached or written is tried again;
     damage ends it.
     """
-    found: dict[str, str] = {}
+    fetched = ""
 
     def ready(model: ModelMetadata) -> None:
-        if artifact_store is not None and model.model_id not in found:
-            path = registry.fetch(model.model_id)
-            log.info("%s: at %s", model.model_id, path)
-            found.clear()
-            found[model.model_id] = path
+        nonlocal fetched
+        if artifact_store is not None and model.model_id != fetched:
+            log.info("%s: at %s", model.model_id, registry.fetch(model.model_id))
+            fetched = model.model_id
 
     settings: dict[str, Any] = {"artifact_store": artifact_store, "sign_key": sign_key, "public_key": public_key}
     with options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **settings) as registry:
@@ -65,18 +65,25 @@ def command(
             while not stop:
                 try:
                     size, model = registry.sync(ready)
-                except (ProjectionLagError, UnreachableError, LockTimeoutError) as error:
+                    registry.wait(LOOK_SECONDS)
+                except (ProjectionLagError, UnreachableError, OutcomeUnknownError, LockTimeoutError, OSError) as error:
                     if str(error) != problem:
                         log.warning("%s", error)
                     problem = str(error)
-                    registry.wait(PAUSE_SECONDS)
+                    _pause(stop)
                     continue
                 if size != seen or problem:
                     active = model.model_id if model else "none"
                     log.info("%s: up to %d entries, active: %s", registry_dir, size, active)
                 seen, problem = size, ""
-                registry.wait(LOOK_SECONDS)
         log.info("%s: stopped at %d entries", registry_dir, max(0, seen))
+
+
+def _pause(stop: list[int]) -> None:
+    """Let a moment pass before what failed is tried again."""
+    until = time.monotonic() + PAUSE_SECONDS
+    while not stop and time.monotonic() < until:
+        time.sleep(PAUSE_SECONDS / 20)
 
 
 @contextmanager

@@ -174,14 +174,14 @@ def test_an_unknown_outcome_is_settled_by_its_id(own_cluster: NatsCluster, tmp_p
     others = [number for number in range(3) if number != leader]
     with machine.open() as registry:
         registry.catalog()
-        registry._replay.journal._stream._append_seconds = 3.0
+        registry._replay.journal._appender._seconds = 3.0
         for number in others:
             own_cluster.pause(number)
         with pytest.raises((OutcomeUnknownError, UnreachableError)) as caught:
             registry.publish_model(machine.artifact(data=b"new"), backend="b", request_id="key")
         for number in others:
             own_cluster.resume(number)
-        registry._replay.journal._stream._append_seconds = 20.0
+        registry._replay.journal._appender._seconds = 20.0
         model = registry.publish_model(machine.artifact(data=b"new"), backend="b", request_id="key")
         events = [change.event.id for change in registry.history()]
 

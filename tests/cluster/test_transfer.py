@@ -12,7 +12,7 @@ import pytest
 from machines import Machine, fresh_mirror
 from nats_cluster import NatsCluster
 
-from eventlog.engines import jetstream_stream, open_journal
+from eventlog.engines import jetstream_append, open_journal
 from eventlog.engines.jsonl import JsonlJournal
 from eventlog.errors import OutcomeUnknownError, RefusedError, UnreachableError
 from eventlog.transfer import import_journal
@@ -86,7 +86,7 @@ def test_a_dry_run_changes_nothing(local: Machine, here: Machine, there: Machine
 def test_an_import_that_was_interrupted_goes_on(local: Machine, here: Machine, there: Machine, monkeypatch):
     """After each number of units that were stored, the local journal is its own yet; the same command completes it."""
     monkeypatch.setattr("eventlog.engines.checks.PIECE_ENTRIES_MAX", 1)
-    store = jetstream_stream.Stream.append
+    store = jetstream_append.Appender.append
     before = local.journal.read_bytes()
     for stored in range(1, 4):
         calls: list[int] = []
@@ -97,12 +97,12 @@ def test_an_import_that_was_interrupted_goes_on(local: Machine, here: Machine, t
                 raise OutcomeUnknownError("the cluster is gone")
             return await store(self, entries, expected_size)
 
-        monkeypatch.setattr(jetstream_stream.Stream, "append", fail)
+        monkeypatch.setattr(jetstream_append.Appender, "append", fail)
         with pytest.raises(OutcomeUnknownError):
             maintenance.import_journal(here.registry_dir, str(here.url))
         assert calls == [stored - 1, stored]
         assert local.run("list").err == ""
-    monkeypatch.setattr(jetstream_stream.Stream, "append", store)
+    monkeypatch.setattr(jetstream_append.Appender, "append", store)
 
     report = maintenance.import_journal(here.registry_dir, str(here.url))
     again = maintenance.import_journal(here.registry_dir, str(here.url))
