@@ -44,7 +44,7 @@ class Link:
         self.address = address
         self._servers = list(address.servers)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = 0
+        self._pid = os.getpid()
         self._beginning = threading.Lock()
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
@@ -65,7 +65,7 @@ class Link:
             closed_meanwhile: raised where another thread has called `close`.
         """
         if self._pid != os.getpid():
-            self._beginning = threading.Lock()
+            self._beginning, self._loop, self._pid = threading.Lock(), None, os.getpid()
         with self._beginning:
             future = asyncio.run_coroutine_threadsafe(work, self._begun())
         try:
@@ -265,14 +265,14 @@ class Link:
 
     def _begun(self) -> asyncio.AbstractEventLoop:
         """Return the loop, which runs; the caller holds the lock."""
-        if self._loop is not None and self._pid == os.getpid():
+        if self._loop is not None:
             return self._loop
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="modelog-nats", daemon=True)
         thread.start()
         self._client, self._failed, self._connecting = None, None, asyncio.Lock()
         self._lost, self._news, self._denied = asyncio.Event(), asyncio.Event(), {}
-        self._loop, self._thread, self._pid = loop, thread, os.getpid()
+        self._loop, self._thread = loop, thread
         return loop
 
 
