@@ -7,9 +7,12 @@ of them. What an answer means:
 | answer              | then                                                                                   |
 |---------------------|----------------------------------------------------------------------------------------|
 | stored              | done: a majority has it on disk                                                        |
-| wrong last sequence | a conflict; after a try of unknown outcome, whoever stands at the position decides     |
+| wrong last sequence | whoever stands at the position decides, as soon as somebody does: ourselves, or a conflict |
 | nobody listens      | nothing was stored: try again, until the time is over                                  |
 | none, or 503        | may be stored, now or later: try just the same again, until the time is over: *unknown* |
+
+Not even *wrong last sequence* is taken at its word: while a leader is cut off, two nodes may take a message and answer,
+and the one that does not store it may be the first.
 
 A message that lands late does no harm: it was meant for one sequence, which is taken, or it is the one that takes it.
 `Nats-Msg-Id` is not used: it is compared before the sequence, and whatever the bytes are; the position alone decides.
@@ -33,7 +36,6 @@ APPEND_SECONDS = 20.0
 """How long an append is tried; a cluster needs up to 8 s to elect a leader."""
 
 _PAUSE_SECONDS = 0.05
-_VISIBLE_SECONDS = 5.0
 
 
 class Appender:
@@ -68,7 +70,7 @@ class Appender:
         deadline, maybe = clock() + self._seconds, False
         while True:
             try:
-                reason, perhaps = await self._try(entries, expected_size, deadline if maybe else None)
+                reason, perhaps = await self._try(entries, expected_size, deadline)
             except ConflictError:
                 raise
             except RefusedError as error:
@@ -87,15 +89,8 @@ class Appender:
                 )
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _try(
-        self, entries: Sequence[bytes], expected_size: int, deadline: float | None
-    ) -> tuple[str | None, bool]:
-        """
-        Try once; return why it is to be tried again, None where it is done, and whether it may be stored all the same.
-
-        Args:
-            deadline: of the whole append, where an earlier try may be stored; else None.
-        """
+    async def _try(self, entries: Sequence[bytes], expected_size: int, deadline: float) -> tuple[str | None, bool]:
+        """Try once; return why to try again, or None where it is done, and whether it may be stored all the same."""
         try:
             ack = await self._publish(entries, expected_size)
         except UnreachableError as error:
@@ -108,7 +103,7 @@ class Appender:
             return None, False
         if refusal.err_code == api.WRONG_LAST_SEQUENCE:
             ours = await self._is_ours(entries[0], expected_size, deadline)
-            return (None if ours else refusal.description), False
+            return (None if ours else refusal.description), True
         if _is_passing(refusal):
             return refusal.description, True
         if refusal.err_code in (api.INCOMPLETE_BATCH, api.TOO_MANY_BATCHES):
@@ -139,35 +134,24 @@ class Appender:
             headers = {name: text for name, text in headers.items() if name not in expected}
         raise AssertionError("there are entries")
 
-    async def _is_ours(self, entry: bytes, position: int, deadline: float | None) -> bool:
+    async def _is_ours(self, entry: bytes, position: int, deadline: float) -> bool:
         """
-        Say, of an append that came too late, whether it was an earlier try of ours that came first.
-
-        Args:
-            deadline: until when to look for who stands at *position*, where an earlier try may be stored; else None.
-
-        Returns False where nobody is to be seen there yet.
+        Say, where somebody came first at *position*, whether that was ourselves; False where nobody is seen in time.
 
         Raises:
             ConflictError: somebody else stands there.
         """
-        clock = asyncio.get_running_loop().time
-        standing = await self._standing(position, clock() + _VISIBLE_SECONDS if deadline is None else deadline)
-        if deadline is not None and standing == entry:
-            return True
-        if standing is not None or deadline is None:
-            raise ConflictError(f"{self._where}: expected {position} entries, got others: read and decide anew")
-        return False
-
-    async def _standing(self, position: int, deadline: float) -> bytes | None:
-        """Return the entry at *position* as soon as it can be seen: a conflict tells what is only proposed."""
         while True:
             try:
-                found = await self._reader.entry_at(position)
+                standing = await self._reader.entry_at(position)
             except UnreachableError:
-                found = None
-            if found is not None or asyncio.get_running_loop().time() >= deadline:
-                return found
+                standing = None
+            if standing == entry:
+                return True
+            if standing is not None:
+                raise ConflictError(f"{self._where}: expected {position} entries, got others: read and decide anew")
+            if asyncio.get_running_loop().time() >= deadline:
+                return False
             await asyncio.sleep(_PAUSE_SECONDS)
 
     def _unknown(self, reason: str) -> OutcomeUnknownError:

@@ -1,5 +1,5 @@
 """
-A program of a test in namespaces of its own: mounts, loop devices, networks and processes go away with it, however it ends.
+A program of a test in namespaces of its own: mounts, networks and processes go away with it, however it ends.
 
 It gets its terms as JSON and prints a report as JSON.
 """

@@ -16,6 +16,7 @@ from typing import Any
 from eventlog import chain
 
 UNKNOWN = "OutcomeUnknownError"
+REFUSED = ("UnreachableError", "ConflictError")
 OWN_TYPES = ("journal.created.v1", "journal.snapshot_taken.v1")
 """What a journal says for itself; nobody asked for it."""
 
@@ -33,6 +34,8 @@ class Request:
         model_id: what was answered.
 
         tries: what each try that was not answered ended with, and when.
+
+        abandoned: whether it was given up after it had been refused.
     """
 
     id: str
@@ -40,6 +43,12 @@ class Request:
     acknowledged: float = inf
     model_id: str | None = None
     tries: list[tuple[str, float]] = field(default_factory=list)
+    abandoned: bool = False
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether all that was ever said of it is that nothing was recorded."""
+        return self.abandoned and all(outcome in REFUSED for outcome, _ in self.tries)
 
 
 def events_of(entries: Iterable[bytes]) -> list[dict[str, Any]]:
@@ -98,6 +107,8 @@ def _check_answers(events: Sequence[Mapping[str, Any]], requests: Mapping[str, R
     answered = {request.id: request.model_id for request in requests.values() if request.model_id is not None}
     lost = [id for id in answered if id not in subjects]
     assert lost == [], f"acknowledged and lost: {lost} of {len(events)}"
+    refused = [request.id for request in requests.values() if request.was_refused and request.id in subjects]
+    assert refused == [], f"refused, and yet recorded: {refused}"
     wrong = [id for id, model_id in answered.items() if subjects[id] != model_id]
     assert wrong == [], f"answered with another model: {wrong}"
 

@@ -113,12 +113,13 @@ class NatsCluster:
         for number in range(NODES):
             self.kill(number)
 
-    def kill(self, number: int, how: signal.Signals = signal.SIGKILL) -> None:
-        """End a node at once."""
+    def kill(self, number: int, how: signal.Signals = signal.SIGKILL, *, go_on: bool = True) -> None:
+        """End a node at once; one that hangs may *go_on* before."""
         process = self.processes[number]
         if process is not None:
             with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGCONT)
+                if go_on:
+                    process.send_signal(signal.SIGCONT)
                 process.send_signal(how)
             process.wait(20)
             self.processes[number] = None

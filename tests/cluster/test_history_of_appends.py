@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from faults_harness import pause_after
 from history_of_appends import Request, check, check_prefix, events_of
 from support import entries
 
@@ -86,11 +87,16 @@ def _create_again(events: Events, requests: Requests) -> None:
     events.append(_event(4, "other", "journal.created.v1"))
 
 
+def _record_refused(events: Events, requests: Requests) -> None:
+    requests["b"].abandoned, requests["b"].tries = True, [("UnreachableError", 3.0)]
+
+
 BROKEN: dict[str, tuple[Callable[[Events, Requests], None], str]] = {
     "lost": (_lose, "acknowledged and lost: ['c']"),
     "doubled": (_double, "doubled: ['c']"),
     "reordered": (_reorder, "b was acknowledged before c was asked for"),
     "invented": (_invent, "nobody asked for"),
+    "refused and recorded": (_record_refused, "refused, and yet recorded: ['b']"),
     "answered with another": (_answer_otherwise, "answered with another model: ['a']"),
     "displaced another": (_displace_another, "expected to displace A, got None"),
     "published twice": (_publish_twice, "model.published.v1 of A"),
@@ -138,3 +144,16 @@ def test_a_broken_chain_is_no_history() -> None:
     assert [event["n"] for event in events_of(good)] == [json.loads(entry)["n"] for entry in good]
     with pytest.raises(chain.ChainError):
         events_of([good[0], good[2]])
+
+
+@pytest.mark.parametrize(
+    ("answers", "seconds"),
+    [
+        ([1.0, 1.9, 9.0, 9.1], 7.0),  # what is under way is never answered
+        ([1.0, 2.1, 9.0, 9.1], 7.0),  # an answer was on its way
+        ([1.0, 2.1, 2.2, 2.3], 0.1),  # nobody noticed
+    ],
+)
+def test_the_pause_is_the_longest_one(answers: list[float], seconds: float) -> None:
+    """It counts from the fault until answers come again, whatever was still on its way."""
+    assert pause_after(answers, 2.0) == pytest.approx(seconds)

@@ -1,4 +1,4 @@
-"""Leaders that are killed under six writers and a follower: nothing acknowledged is lost, and writes go on by themselves."""
+"""Leaders are killed under six writers and a follower: nothing acknowledged is lost, and writes go on by themselves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from support import LONG
 
 WRITERS = 6
 IMPATIENT = 2
-"""So many of them get the outcome *unknown* early, and ask again themselves; the others leave that to the engine."""
+"""
+So many of them get the outcome *unknown* early, and ask again themselves; the others leave that to the engine. What is
+refused to them they give up: then it must not have been recorded.
+"""
 
 KILLS = 60 if LONG else NODES
 CRASHES = 10 if LONG else 1
@@ -54,7 +57,7 @@ def test_killed_leaders(
 def _begin(machines: Clients) -> None:
     writers = [f"w{number}" for number in range(WRITERS)]
     machines.write(*writers[IMPATIENT:])
-    machines.write(*writers[:IMPATIENT], append_seconds=1.0)
+    machines.write(*writers[:IMPATIENT], append_seconds=1.0, abandon=True)
     machines.wait_for_answers(WRITERS)
     machines.follow("f0")
 
