@@ -102,9 +102,9 @@ class JetStreamJournal:
             except (UnreachableError, OutcomeUnknownError) as error:
                 self._go_on_stale(str(error), error)
             except RefusedError as error:
-                if not isinstance(error.__cause__, OSError) and not isinstance(error, LockTimeoutError):
+                if not _is_of_the_disk(error) and not isinstance(error, LockTimeoutError):
                     raise
-                self._go_on_stale(f"{error}: the mirror cannot be written", error)
+                self._go_on_stale(f"the mirror cannot be written: {error}", error)
 
     def tail(self) -> Tail:
         """Return the tail of the mirror."""
@@ -253,3 +253,11 @@ class JetStreamJournal:
             yield
         finally:
             self._threads.release()
+
+
+def _is_of_the_disk(error: BaseException) -> bool:
+    """Say whether the system is behind a refusal."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__
+    return cause is not None
