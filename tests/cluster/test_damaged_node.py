@@ -115,8 +115,8 @@ def test_damaged_node(own_cluster: NatsCluster, tmp_path: Path, tally: Tally) ->
     Bits of a node's store turn over while it is down: it leaves out single entries, or the rest of a block.
 
     Whoever reads on just before such an entry, and is answered by that node, is told to run doctor, by an error, or by
-    a warning where another node then had all; nothing else is shown, unless the node has mended itself. Appends go on.
-    With a new store the node has all.
+    a warning where another node then had all; unless it has mended itself, or shows nothing behind the damage either.
+    Appends go on, unless it is that node which leads. With a new store it has all.
     """
     small, large, randomness = _small(own_cluster, tmp_path), _large(own_cluster, tmp_path), random.Random(SEED)
     for number in range(ROUNDS):
@@ -124,19 +124,20 @@ def test_damaged_node(own_cluster: NatsCluster, tmp_path: Path, tally: Tally) ->
         own_cluster.kill(node, signal.SIGTERM)
         damaged = {small.name: _flip_some(small, node, randomness)}
         damaged[large.name] = [_flip_in_first_block(large, node, randomness)]
-        own_cluster.start(node)
+        own_cluster.start(node, healthy=False)
 
         for stored in (small, large):
             path = tmp_path / f"{stored.name}{number}"
-            mended = _until_noticed(stored, node, damaged[stored.name], path, tally)
-            if mended:
-                _check_alone(node, [stored], mended)
-        more = entries(20, chain.hash_of(small.entries[-1]), mark=f"after{number}")
-        small.append(more, tmp_path / "small")
+            silent = _until_noticed(stored, node, damaged[stored.name], path, tally)
+            if silent:
+                _check_silent(node, stored, silent)
+        if leading(own_cluster, small.stream) != node:  # one that leads is asked what there is, and may know of less
+            _append_more(small, tmp_path, f"beside{number}")
         own_cluster.kill(node)
         own_cluster.wipe(node)
         own_cluster.start(node)
-    _check_alone(node, [small, large])
+        _append_more(small, tmp_path, f"after{number}")
+    _check_whole(node, [small, large])
 
 
 def test_damaged_log_of_a_node(own_cluster: NatsCluster, tmp_path: Path, tally: Tally) -> None:
@@ -150,11 +151,15 @@ def test_damaged_log_of_a_node(own_cluster: NatsCluster, tmp_path: Path, tally: 
             if path.stat().st_size:
                 flip(path, randomness.randrange(8 * path.stat().st_size))
                 tally("cluster: bits turned over in a consensus log", 1)
-        own_cluster.start(node)
+        own_cluster.start(node, healthy=False)
         for again in range(6):
             small.notices(node, again, tmp_path / f"probe{number}-{again}")
-        small.append(entries(20, chain.hash_of(small.entries[-1]), mark=f"after{number}"), tmp_path / "small")
+        _append_more(small, tmp_path, f"after{number}")
         assert read_afresh(own_cluster.url(small.name), tmp_path / f"afresh{number}") == small.entries
+
+
+def _append_more(stored: Stored, path: Path, mark: str) -> None:
+    stored.append(entries(20, chain.hash_of(stored.entries[-1]), mark=mark), path / "small")
 
 
 def _small(cluster: NatsCluster, path: Path) -> Stored:
@@ -210,22 +215,36 @@ def _until_noticed(stored: Stored, node: int, positions: Sequence[int], path: Pa
     return left
 
 
-def _check_alone(node: int, journals: Sequence[Stored], positions: Sequence[int] | None = None) -> None:
-    """Kill the others, and look whether the node has everything, or what stands at some *positions*; start them."""
+def _check_silent(node: int, stored: Stored, positions: Sequence[int]) -> None:
+    """Hold of *positions* that nobody was told of that the node has them, or shows nothing behind them either."""
+    with _alone(stored.cluster, node) as host:
+        found = dict(stored_on(host, stored.stream))
+    for position in positions:
+        got = found.get(position + 1)
+        assert got in (None, stored.entries[position]), f"seed {SEED}: nobody was told that {position} is wrong"
+        assert got or max(found, default=0) <= position, f"seed {SEED}: nobody was told that {position} is missing"
+
+
+def _check_whole(node: int, journals: Sequence[Stored]) -> None:
+    """Hold of a node that it has everything."""
     cluster = journals[0].cluster
     for stored in journals:
         wait_for(
             f"node {node} has all of {stored.name}",
-            lambda stored=stored: cluster.streams(node)[stored.stream]["state"]["last_seq"] == len(stored.entries),
+            lambda stored=stored: cluster.streams(node)[stored.stream]["state"]["messages"] == len(stored.entries),
         )
+    with _alone(cluster, node) as host:
+        for stored in journals:
+            found = wait_for(f"node {node} answers", lambda stored=stored: stored_on(host, stored.stream))
+            assert found == list(enumerate(stored.entries, 1))
+
+
+@contextmanager
+def _alone(cluster: NatsCluster, node: int) -> Iterator[str]:
+    """Kill the other nodes meanwhile, as soon as this one answers reads; give its address."""
     time.sleep(ANSWERS_SECONDS)
     others = [other for other in range(NODES) if other != node]
     for other in others:
         cluster.kill(other)
-    host = cluster.hosts.split(",")[node]
-    for stored in journals:
-        found = dict(wait_for(f"node {node} answers", lambda stored=stored: stored_on(host, stored.stream)))
-        wanted = range(len(stored.entries)) if positions is None else positions
-        wrong = [position for position in wanted if found.get(position + 1) != stored.entries[position]]
-        assert wrong == [], f"seed {SEED}: node {node} of {stored.name}: nobody was told of {wrong}"
+    yield cluster.hosts.split(",")[node]
     cluster.start(*others)
