@@ -21,7 +21,7 @@ from eventlog import transfer as _transfer
 from eventlog.artifacts import Progress
 from eventlog.clock import utc_now
 from eventlog.decisions import Terms
-from eventlog.engines import open_journal
+from eventlog.engines import open_mirrored
 from eventlog.engines.jsonl import JsonlJournal
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from eventlog.repair import Action, RepairReport, Repairs
@@ -175,7 +175,7 @@ def _opened(registry_dir: Path, state_dir: Path | None, lock_timeout_seconds: fl
 
 
 def _cluster(journal: str, directory: str, lock_timeout_seconds: float) -> _transfer.ReplicatedJournal:
-    found = open_journal(journal, directory=directory, lock_timeout_seconds=lock_timeout_seconds)
+    found = open_mirrored(journal, directory, lock_timeout_seconds=lock_timeout_seconds)
     return cast(_transfer.ReplicatedJournal, found)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from eventlog import durable
 from eventlog.catalog import Catalog
-from eventlog.engines import open_journal
+from eventlog.engines import open_journal, open_mirrored
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from eventlog.reader import RegistryReader
 from eventlog.replay import Replay
@@ -50,7 +50,7 @@ def wire(
     if journal is None:
         opened = open_journal(f"file:{directory}", lock_timeout_seconds=lock_timeout_seconds)
     else:
-        opened = open_journal(journal, directory=directory, lock_timeout_seconds=lock_timeout_seconds)
+        opened = open_mirrored(journal, directory, lock_timeout_seconds=lock_timeout_seconds)
     replay = Replay(opened, claimed_rows=registry_json.claimed_rows, **settings)
     projections: list[Projection] = [registry_json]
     if sign_key is None:

@@ -19,6 +19,9 @@ ENGINES = {
     "memory": ("eventlog.engines.memory", "MemoryJournal"),
     "nats": ("eventlog.engines.jetstream", "JetStreamJournal"),
 }
+REPLICATED = ("nats",)
+"""The schemes of journals that others hold for us; what is in a directory here is a mirror of them."""
+
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):")
 
 
@@ -32,7 +35,7 @@ def open_journal(url: str, **settings: Any) -> Journal:
         settings: what the engine's class takes by keyword, e.g. `lock_timeout_seconds`.
 
     Raises:
-        RefusedError: no engine has this scheme.
+        RefusedError: no engine has this scheme, or what the engine needs is not installed.
     """
     match = _SCHEME.match(url)
     scheme, rest = (match[1], url[match.end() :]) if match else ("file", url)
@@ -40,4 +43,22 @@ def open_journal(url: str, **settings: Any) -> Journal:
         raise RefusedError(f"{url!r}: expected a directory or one of the schemes {', '.join(ENGINES)}, got {scheme!r}")
     module, name = ENGINES[scheme]
     arguments = (rest,) if rest else ()
-    return cast(Journal, getattr(import_module(module), name)(*arguments, **settings))
+    try:
+        engine = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise RefusedError(
+            f"{scheme}: expected the package {error.name}, got none: pip install 'modelog[cluster]'"
+        ) from None
+    return cast(Journal, engine(*arguments, **settings))
+
+
+def open_mirrored(url: str, directory: str, **settings: Any) -> Journal:
+    """
+    Open a journal that others hold for us, with its mirror in *directory*; nothing is read or created yet.
+
+    Raises:
+        RefusedError: *url* names none, or a journal of this machine.
+    """
+    if not url.startswith(tuple(f"{scheme}:" for scheme in REPLICATED)):
+        raise RefusedError(f"--journal: expected nats://HOST:PORT,…/NAME, got {url.partition('@')[0]!r:.80}")
+    return open_journal(url, directory=directory, **settings)

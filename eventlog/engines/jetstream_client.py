@@ -14,14 +14,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from nats.aio.client import Client
+from nats.errors import Error, NoServersError
+
 from eventlog.engines.jetstream_url import Address
 from eventlog.errors import RefusedError, reason_of
-
-try:
-    from nats.aio.client import Client
-    from nats.errors import Error, NoServersError
-except ImportError as error:  # pragma: no cover - the tests have it
-    raise RefusedError(f"--journal nats://…: {error}: pip install 'modelog[cluster]'") from error
 
 CONNECT_SECONDS = 1
 CLOSE_SECONDS = 2.0

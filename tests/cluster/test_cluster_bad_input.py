@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from machines import Machine
+from machines import REPOSITORY, Machine
 from nats_cluster import NatsCluster
 from support import entries
 
@@ -50,6 +50,11 @@ def _one_line(text: str) -> bool:
         "nats://host/name#part",
         f"nats://host/{'n' * 65}",
         "etcd://host/name",
+        "memory:",
+        "var/models",
+        "file:var/models",
+        "nats",
+        "",
     ],
 )
 def test_a_url_that_makes_no_sense(tmp_path, url):
@@ -74,6 +79,18 @@ def test_a_url_that_makes_sense(url):
     assert all(":" in server for server in address.servers)
     assert address.where.startswith("nats://")
     assert "?" not in address.where
+
+
+def test_without_the_extra(tmp_path):
+    """It is said what to install, in one line."""
+    (tmp_path / "nats").mkdir()
+    (tmp_path / "nats" / "__init__.py").write_text("raise ModuleNotFoundError('No module named nats', name='nats')")
+    machine = Machine(tmp_path / "m", "nats://h/n")
+
+    result = machine.run("list", PYTHONPATH=f"{tmp_path}:{REPOSITORY}")
+
+    assert (result.status, result.out, _one_line(result.err)) == (2, "", True), result.err
+    assert "pip install 'modelog[cluster]'" in result.err
 
 
 def test_a_key_file_that_is_not_there(tmp_path, cluster: NatsCluster):
