@@ -94,12 +94,13 @@ class Watch:
             await self._link.unsubscribe(subscription)
 
     def _is_alive(self, start: int) -> bool:
+        """Say whether what stands from *start* on will still come; what was read otherwise meanwhile comes as well."""
         silent_seconds = asyncio.get_running_loop().time() - self._heard
         return (
             self._subscription is not None
             and silent_seconds < SILENT_SECONDS
             and self._link.is_connected
-            and self._next - len(self._come) <= start <= self._next
+            and self._next - len(self._come) <= start
         )
 
     async def _subscribe(self, start: int) -> None:
