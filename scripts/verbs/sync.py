@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from eventlog.errors import LockTimeoutError, OutcomeUnknownError, ProjectionLagError, UnreachableError
+from eventlog.errors import LockTimeoutError, OutcomeUnknownError, ProjectionLagError, RefusedError, UnreachableError
 from eventlog.log import log
 from eventlog.model import ModelMetadata
 from scripts import options
@@ -19,6 +19,8 @@ LOOK_SECONDS = 0.5
 """How long a wait for something new may last before it is seen whether we are to stop."""
 
 PAUSE_SECONDS = 1.0
+PASSING = (ProjectionLagError, UnreachableError, OutcomeUnknownError, LockTimeoutError)
+"""What is tried again from the beginning; what else is refused then is most likely a mistake in the command."""
 
 
 @verb(
@@ -65,17 +67,18 @@ def command(
             while not stop:
                 try:
                     size, model = registry.sync(ready)
+                    if size != seen or problem:
+                        active = model.model_id if model else "none"
+                        log.info("%s: up to %d entries, active: %s", registry_dir, size, active)
+                    seen, problem = size, ""
                     registry.wait(LOOK_SECONDS)
-                except (ProjectionLagError, UnreachableError, OutcomeUnknownError, LockTimeoutError, OSError) as error:
+                except (ProjectionLagError, OutcomeUnknownError, RefusedError) as error:
+                    if seen < 0 and not isinstance(error, PASSING):
+                        raise
                     if str(error) != problem:
                         log.warning("%s", error)
                     problem = str(error)
                     _pause(stop)
-                    continue
-                if size != seen or problem:
-                    active = model.model_id if model else "none"
-                    log.info("%s: up to %d entries, active: %s", registry_dir, size, active)
-                seen, problem = size, ""
         log.info("%s: stopped at %d entries", registry_dir, max(0, seen))
 
 
