@@ -137,6 +137,7 @@ def test_damaged_node(own_cluster: NatsCluster, tmp_path: Path, tally: Tally) ->
         own_cluster.wipe(node)
         own_cluster.start(node)
         _append_more(small, tmp_path, f"after{number}")
+        _wait_until_full(node, [small, large])
     _check_whole(node, [small, large])
 
 
@@ -155,6 +156,7 @@ def test_damaged_log_of_a_node(own_cluster: NatsCluster, tmp_path: Path, tally: 
         for again in range(6):
             small.notices(node, again, tmp_path / f"probe{number}-{again}")
         _append_more(small, tmp_path, f"after{number}")
+        _wait_until_full(node, [small, large])
         assert read_afresh(own_cluster.url(small.name), tmp_path / f"afresh{number}") == small.entries
 
 
@@ -238,15 +240,21 @@ def _check_silent(node: int, stored: Stored, positions: Sequence[int]) -> None:
         assert got or max(found, default=0) <= position, f"seed {SEED}: nobody was told that {position} is missing"
 
 
+def _wait_until_full(node: int, journals: Sequence[Stored]) -> None:
+    """Wait until a node says that it has everything; before that, no other one may lose anything."""
+    for stored in journals:
+
+        def is_full(stored: Stored = stored) -> bool:
+            with suppress(OSError, KeyError):
+                return bool(stored.cluster.streams(node)[stored.stream]["state"]["messages"] == len(stored.entries))
+            return False
+
+        wait_for(f"node {node} has all of {stored.name}", is_full)
+
+
 def _check_whole(node: int, journals: Sequence[Stored]) -> None:
     """Hold of a node that it has everything."""
-    cluster = journals[0].cluster
-    for stored in journals:
-        wait_for(
-            f"node {node} has all of {stored.name}",
-            lambda stored=stored: cluster.streams(node)[stored.stream]["state"]["messages"] == len(stored.entries),
-        )
-    with _alone(cluster, node) as host:
+    with _alone(journals[0].cluster, node) as host:
         for stored in journals:
             found = wait_for(f"node {node} answers", lambda stored=stored: stored_on(host, stored.stream))
             assert found == list(enumerate(stored.entries, 1))
