@@ -225,8 +225,8 @@ class JetStreamJournal:
             log.info("%s: the stream was created", self.where)
 
     def _patience_seconds(self) -> float:
-        """Return how long to ask nodes that can be reached: a writer has to wait for them anyway."""
-        return self._append_timeout_seconds if self._held else READ_SECONDS
+        """Return how long to ask nodes that can be reached: who writes, or has no mirror yet, can do nothing else."""
+        return self._append_timeout_seconds if self._held or not self._mirror.tail().size else READ_SECONDS
 
     def _store_all(self, entries: Sequence[bytes], expected_size: int) -> None:
         """Store entries on the cluster, in as many batches as it takes."""

@@ -76,9 +76,15 @@ class Stream:
         return info.state.last_seq
 
     async def create(self) -> None:
-        """Make the stream, unless it is there. Raises as `size`."""
+        """Make the stream, unless it is there; nodes that have just come up are waited for. Raises as `size`."""
         wanted = msgspec.json.encode({"name": self._stream, **api.settings(self._name)})
-        info = await self._ask(f"$JS.API.STREAM.CREATE.{self._stream}", wanted, Info, self._create_seconds)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._create_seconds
+        while True:
+            info = await self._ask(f"$JS.API.STREAM.CREATE.{self._stream}", wanted, Info, self._create_seconds)
+            if info.error is None or info.error.err_code != api.NO_PEERS or clock() >= deadline:
+                break
+            await asyncio.sleep(_PAUSE_SECONDS)
         if info.error is not None:
             raise RefusedError(f"{self._where}: cannot be created: {info.error.description}")
         api.check_settings(self._link.address, info)

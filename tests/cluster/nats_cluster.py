@@ -112,6 +112,8 @@ class NatsCluster:
                 wait_for(f"node {number} is healthy", lambda number=number: self.is_healthy(number))
             else:
                 wait_for(f"node {number} answers", lambda number=number: self.answers(number))
+        if healthy:
+            wait_for("the nodes know that the others are up", self._is_complete)
 
     def stop(self) -> None:
         """End all nodes."""
@@ -155,6 +157,17 @@ class NatsCluster:
         """Say whether a node answers at all."""
         with suppress(OSError, ValueError):
             return bool(self.page(number, "varz"))
+        return False
+
+    def _is_complete(self) -> bool:
+        """Say whether the node that places streams takes all that run for nodes that are up."""
+        running = {f"node{number}" for number in range(NODES) if self.processes[number] is not None}
+        for number in range(NODES):
+            with suppress(OSError, ValueError):
+                said = self.page(number, "jsz").get("meta_cluster", {})
+                up = {node["name"] for node in said.get("replicas", ()) if node["current"] and not node.get("offline")}
+                if said.get("leader") == f"node{number}" and running <= up | {f"node{number}"}:
+                    return True
         return False
 
     def page(self, number: int, name: str) -> dict[str, Any]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import closing
 
 import pytest
 from machines import Machine, api, ask
 from nats_cluster import NatsCluster
 from support import entries
 
+from eventlog.engines.jetstream import JetStreamJournal
+from eventlog.engines.jetstream_api import Info, decoded
+from eventlog.engines.jetstream_stream import Stream
 from eventlog.engines.jetstream_url import parse
+from eventlog.errors import RefusedError
 
 
 def _published(machine: Machine, *words: str):
@@ -64,6 +70,30 @@ def test_a_stream_with_other_settings(here: Machine, cluster: NatsCluster, setti
         assert f"cannot hold a journal: expected {setting} " in result.err.splitlines()[-1]
     assert not here.registry_dir.exists()
     api(cluster, f"STREAM.DELETE.{_name(here)}")
+
+
+NO_PEERS = b'{"error":{"code":400,"err_code":10005,"description":"no suitable peers for placement, peer offline"}}'
+"""What three nodes said that had just come up, and did not know of each other yet."""
+
+
+@pytest.mark.parametrize(("seconds", "is_made"), [(0.5, True), (30.0, False)])
+def test_a_stream_that_cannot_be_placed_yet(here: Machine, monkeypatch, seconds, is_made):
+    """Nodes that have just come up are waited for, as long as an append may take; then it is told why not."""
+    asked, began = Stream._ask, time.monotonic()
+
+    async def ask(self, subject, *terms):
+        if "STREAM.CREATE" in subject and time.monotonic() < began + seconds:
+            return decoded(NO_PEERS, Info)
+        return await asked(self, subject, *terms)
+
+    monkeypatch.setattr(Stream, "_ask", ask)
+    with closing(JetStreamJournal(str(here.url), directory=str(here.root), append_timeout_seconds=2)) as journal:
+        if not is_made:
+            with pytest.raises(RefusedError, match="cannot be created: no suitable peers"):
+                journal.create()
+            return
+        journal.create()
+        assert journal.stored_size() == 0
 
 
 def test_a_stream_that_was_deleted(here: Machine, cluster: NatsCluster):

@@ -14,7 +14,6 @@ from history_of_appends import Request, check, events_of
 from nats_cluster import NatsCluster
 from support import LONG
 
-from eventlog.errors import UnreachableError
 from projections import open_registry
 
 REQUESTS = 3_000 if LONG else 300
@@ -28,6 +27,8 @@ def test_two_machines_publish_at_once(cluster: NatsCluster, tmp_path: Path, tall
     Each request is in the journal once, in an order that agrees with the clock, and displaced the model before it.
     """
     with clients(tmp_path / "clients", cluster.url(f"two{os.urandom(4).hex()}")) as machines:
+        machines.write("first", requests=1)  # so that nobody waits for the stream to be made while the other writes
+        machines.settle(stop=False)
         machines.write("one", "other", requests=REQUESTS, together=True)
         machines.go()
         machines.settle(stop=False, seconds=60 + REQUESTS)
@@ -35,13 +36,13 @@ def test_two_machines_publish_at_once(cluster: NatsCluster, tmp_path: Path, tall
 
     writers = [event["actor"] for event in verdict.events]
     turns = sum(before != after for before, after in pairwise(writers))
-    assert turns > REQUESTS / 10, f"they were to write at once, and took turns {turns} times"
+    assert turns > REQUESTS / 30, f"they were to write at once, and took turns {turns} times"
     tally("cluster: requests of two machines at once", verdict.acknowledged)
     tally("cluster: times that another machine came next", turns)
 
 
 def test_two_machines_begin_at_once(cluster: NatsCluster, tmp_path: Path) -> None:
-    """Of two that make the first event of a journal one is first; the other goes on behind it, in the same journal."""
+    """Of two that make the first event of a journal one is first; the other waits for it, and goes on behind it."""
     artifact = tmp_path / "artifact"
     artifact.write_bytes(b"weights")
     for number in range(BEGINNINGS):
@@ -51,12 +52,8 @@ def test_two_machines_begin_at_once(cluster: NatsCluster, tmp_path: Path) -> Non
         def publish(id: str, top: Path = top, journal: str = journal, barrier: threading.Barrier = barrier) -> Request:
             with open_registry(top / id, None, journal=journal) as registry:
                 barrier.wait(10)
-                while True:
-                    try:
-                        model = registry.publish_model(artifact, backend="b", request_id=id)
-                    except UnreachableError:
-                        continue  # nobody leads yet what the other one has just created
-                    return Request(id, 0.0, model_id=model.model_id)
+                model = registry.publish_model(artifact, backend="b", request_id=id)
+                return Request(id, 0.0, model_id=model.model_id)
 
         with ThreadPoolExecutor(2) as pool:
             requests = {request.id: request for request in pool.map(publish, ("one", "other"))}
