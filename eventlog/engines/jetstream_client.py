@@ -15,7 +15,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import nkeys  # type: ignore[import-untyped]  # it has no types
 from nats.aio.client import Client, RawCredentials
 from nats.errors import Error, NoServersError
 
@@ -144,6 +143,8 @@ def _read(path: str) -> str:
 
 def _seed_of(path: str, text: str) -> str:
     """Return the seed in *text*; the client library would stumble over another one."""
+    import nkeys  # type: ignore[import-untyped]  # noqa: PLC0415 - it has no types, and few commands need it
+
     try:
         nkeys.from_seed(bytearray(text.strip().encode("ascii")))
     except (nkeys.NkeysError, ValueError):
