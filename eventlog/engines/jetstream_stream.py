@@ -78,13 +78,7 @@ class Stream:
     async def create(self) -> None:
         """Make the stream, unless it is there; nodes that have just come up are waited for. Raises as `size`."""
         wanted = msgspec.json.encode({"name": self._stream, **api.settings(self._name)})
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + self._create_seconds
-        while True:
-            info = await self._ask(f"$JS.API.STREAM.CREATE.{self._stream}", wanted, Info, self._create_seconds)
-            if info.error is None or info.error.err_code != api.NO_PEERS or clock() >= deadline:
-                break
-            await asyncio.sleep(_PAUSE_SECONDS)
+        info = await self._ask(f"$JS.API.STREAM.CREATE.{self._stream}", wanted, Info, self._create_seconds)
         if info.error is not None:
             raise RefusedError(f"{self._where}: cannot be created: {info.error.description}")
         api.check_settings(self._link.address, info)
@@ -181,17 +175,25 @@ class Stream:
         self._checked = self._link.current, asyncio.get_running_loop().time() + SETTINGS_SECONDS
 
     async def _ask(self, subject: str, payload: bytes, kind: type[Any], patience_seconds: float = READ_SECONDS) -> Any:
-        """Ask the leader, again while there is none. Raises UnreachableError."""
+        """
+        Ask the leader, again while there is none, or nodes that have just come up do not know of each other.
+
+        Raises UnreachableError: nobody leads for so long.
+        """
         clock = asyncio.get_running_loop().time
         deadline = clock() + patience_seconds
         while True:
+            answer, reason = None, ""
             try:
                 answer = decoded(await self._link.request(subject, payload), kind)
-                if answer.error is None or answer.error.code != 503:
-                    return answer
-                reason = answer.error.description
             except NoReplyError as error:
                 reason = str(error)
-            if clock() >= deadline:
+            is_late = clock() >= deadline
+            if answer is not None:
+                refusal = answer.error
+                if refusal is None or (refusal.code != 503 and (is_late or refusal.err_code != api.NO_PEERS)):
+                    return answer
+                reason = refusal.description
+            if is_late:
                 raise UnreachableError(f"{self._where}: no answer from the stream's leader: {reason}")
             await asyncio.sleep(_PAUSE_SECONDS)

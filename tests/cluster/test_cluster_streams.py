@@ -12,8 +12,7 @@ from nats_cluster import NatsCluster
 from support import entries
 
 from eventlog.engines.jetstream import JetStreamJournal
-from eventlog.engines.jetstream_api import Info, decoded
-from eventlog.engines.jetstream_stream import Stream
+from eventlog.engines.jetstream_link import Link
 from eventlog.engines.jetstream_url import parse
 from eventlog.errors import RefusedError
 
@@ -79,14 +78,14 @@ NO_PEERS = b'{"error":{"code":400,"err_code":10005,"description":"no suitable pe
 @pytest.mark.parametrize(("seconds", "is_made"), [(0.5, True), (30.0, False)])
 def test_a_stream_that_cannot_be_placed_yet(here: Machine, monkeypatch, seconds, is_made):
     """Nodes that have just come up are waited for, as long as an append may take; then it is told why not."""
-    asked, began = Stream._ask, time.monotonic()
+    request, began = Link.request, time.monotonic()
 
-    async def ask(self, subject, *terms):
+    async def unplaced(self, subject, *terms):
         if "STREAM.CREATE" in subject and time.monotonic() < began + seconds:
-            return decoded(NO_PEERS, Info)
-        return await asked(self, subject, *terms)
+            return NO_PEERS
+        return await request(self, subject, *terms)
 
-    monkeypatch.setattr(Stream, "_ask", ask)
+    monkeypatch.setattr(Link, "request", unplaced)
     with closing(JetStreamJournal(str(here.url), directory=str(here.root), append_timeout_seconds=2)) as journal:
         if not is_made:
             with pytest.raises(RefusedError, match="cannot be created: no suitable peers"):
