@@ -11,9 +11,14 @@ from typing import Literal
 from msgspec import Struct
 
 from eventlog import artifacts
+from eventlog.artifact_match import data_of, difference, matches
+from eventlog.artifacts import Artifact
 from eventlog.catalog import Catalog
 from eventlog.errors import RefusedError
-from eventlog.model import published_by
+from eventlog.events import ModelPublished
+from eventlog.file_digest import Progress
+from eventlog.model import path_of
+from eventlog.vault import Vault
 
 WORKERS_MAX = 16
 Problem = Literal["changed", "missing", "unreadable"]
@@ -38,7 +43,7 @@ class ArtifactProblem(Struct, frozen=True):
     actual: str | None = None
 
 
-def audit(catalog: Catalog, progress: artifacts.Progress | None = None) -> list[ArtifactProblem]:
+def audit(catalog: Catalog, progress: Progress | None = None) -> list[ArtifactProblem]:
     """
     Hash the artifact of every model and return those that are not what was published, in the order of publication.
 
@@ -47,11 +52,12 @@ def audit(catalog: Catalog, progress: artifacts.Progress | None = None) -> list[
     Args:
         progress: called with bytes done and bytes in all; from one thread at a time.
     """
-    paths = list(dict.fromkeys(published_by(event).artifact_path for event in catalog.published.events()))
+    paths = list(dict.fromkeys(path_of(data_of(event), catalog.home) for event in catalog.published.events()))
+    vault = None if catalog.home is None else Vault(catalog.home)
     meter = _Meter(sum(map(_size_of, paths)), progress)
     workers = ThreadPoolExecutor(min(WORKERS_MAX, os.cpu_count() or 1))
     try:
-        digests = dict(zip(paths, workers.map(lambda path: _digest(path, meter), paths), strict=True))
+        hashed = dict(zip(paths, workers.map(lambda path: _hashed(path, meter), paths), strict=True))
     except BaseException:
         meter.stopped = True
         raise
@@ -59,22 +65,26 @@ def audit(catalog: Catalog, progress: artifacts.Progress | None = None) -> list[
         workers.shutdown(cancel_futures=True)
     found = []
     for event in catalog.published.events():
-        model = published_by(event)
-        digest = digests[model.artifact_path]
-        if isinstance(digest, RefusedError):
-            problem = _problem(model.artifact_path, digest)
-            found.append(ArtifactProblem(problem, event.position, f"{model.model_id}: {digest}", model.sha256))
-        elif digest != model.sha256:
-            path = artifacts.path_to_text(model.artifact_path)[0]
-            what = f"{model.model_id}: artifact {path}: expected sha256 {model.sha256}, got {digest}"
-            found.append(ArtifactProblem("changed", event.position, what, model.sha256, digest))
+        data = data_of(event)
+        path = path_of(data, catalog.home)
+        artifact = hashed[path]
+        if isinstance(artifact, RefusedError):
+            what = f"{event.subject}: {artifact}{_remedy(data)}"
+            found.append(ArtifactProblem(_problem(path, artifact), event.position, what, data.sha256))
+        elif not matches(artifact, data):
+            what = f"{event.subject}: {difference(event, artifact, vault)}{_remedy(data)}"
+            found.append(ArtifactProblem("changed", event.position, what, data.sha256, artifact.sha256))
     return found
+
+
+def _remedy(data: ModelPublished) -> str:
+    return "" if data.origin_path is None else ": publish the same bytes again with --copy"
 
 
 class _Meter:
     """Adds up the progress of several threads."""
 
-    def __init__(self, total: int, progress: artifacts.Progress | None) -> None:
+    def __init__(self, total: int, progress: Progress | None) -> None:
         self.stopped = False
         self._total = total
         self._done = 0
@@ -98,9 +108,9 @@ class _Meter:
         return advance
 
 
-def _digest(path: str, meter: _Meter) -> str | RefusedError:
+def _hashed(path: str, meter: _Meter) -> Artifact | RefusedError:
     try:
-        return artifacts.hash_artifact(path, meter.for_one_file()).sha256
+        return artifacts.hash_artifact(path, meter.for_one_file())
     except RefusedError as error:
         return error
 
@@ -114,6 +124,6 @@ def _problem(path: str, error: RefusedError) -> Problem:
 
 def _size_of(path: str) -> int:
     try:
-        return os.path.getsize(path)
-    except OSError:
+        return artifacts.look_at(path, "").size_bytes
+    except RefusedError:
         return 0

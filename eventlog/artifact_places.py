@@ -1,24 +1,57 @@
 """
-Where a model's file is: at the path that was published, or in a store that machines share, from where it is fetched.
+Where a model's artifact is: at the path that was published, or in the registry's own vault.
 
-A fetched file lies in the registry's directory under its hash, so no machine needs the paths of another one.
+Where machines share a store, it is fetched from there into the vault.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from eventlog import artifacts
-from eventlog.artifacts import Artifact, Progress
+from eventlog import artifact_match, artifacts, objects
+from eventlog.artifact_match import data_of
+from eventlog.artifact_memo import Memo
+from eventlog.artifacts import Artifact
 from eventlog.errors import RefusedError
-from eventlog.model import ModelMetadata
+from eventlog.events import Event, ModelPublished
+from eventlog.file_digest import Progress
+from eventlog.model import path_of
+from eventlog.vault import Vault
 
 if TYPE_CHECKING:
     from eventlog.artifact_store import ArtifactStore
 
-DIRECTORY = "artifacts"
-"""Where fetched files are, below the registry's directory: `artifacts/sha256/<2 hex>/<64 hex>`."""
+
+class Taken:
+    """
+    An artifact that is to be published: hashed, and copied where that was asked for, but not kept anywhere yet.
+
+    Attributes:
+        artifact: as it is recorded.
+
+        must_keep: whether it has a place to be put in before it is recorded.
+
+    Args:
+        keep: puts it where it is recorded to be, and returns it as it is there.
+    """
+
+    def __init__(self, artifact: Artifact, keep: Callable[[], Artifact] | None = None) -> None:
+        self.artifact = artifact
+        self.must_keep = keep is not None
+        self._keep = keep
+        self._kept: Artifact | None = None
+
+    def keep(self) -> None:
+        """See that it is where it is recorded to be, whole and durable. Raises RefusedError where it cannot be."""
+        if self._keep is not None and self._kept is None:
+            self._kept = self._keep()
+
+    def check_unchanged(self) -> None:
+        """Raise RefusedError where it is no longer what was hashed."""
+        (self._kept or self.artifact).check_unchanged()
 
 
 class ArtifactPlaces:
@@ -26,22 +59,40 @@ class ArtifactPlaces:
     See the module.
 
     Args:
-        directory: the registry's; None where nothing can be fetched.
+        directory: the registry's; None where nothing can be kept or fetched.
 
         store_url: of the store, as `eventlog.artifact_store.open_store` takes it; None for none.
     """
 
     def __init__(self, directory: str | None = None, store_url: str | None = None) -> None:
-        self._directory = directory
+        self._home = directory
+        self._vault = None if directory is None else Vault(directory)
+        self._memo = None if directory is None else Memo(directory)
         self._store_url = store_url
         self._opened: ArtifactStore | None = None
 
-    def take(self, path: str | os.PathLike[str], progress: Progress | None, *, share: bool) -> Artifact:
-        """Return a file that was hashed and, if *share*, is in the store. Raises as `hash_artifact` and `share`."""
-        artifact = artifacts.hash_artifact(path, progress)
-        if share:
-            self.share(artifact)
-        return artifact
+    @contextmanager
+    def taking(
+        self, path: str | os.PathLike[str], progress: Progress | None, *, copy: bool, dry_run: bool
+    ) -> Iterator[Taken]:
+        """
+        Give an artifact that was hashed and, if *copy*, copied; nothing is kept of it before `Taken.keep`.
+
+        Raises as `hash_artifact` and `Vault.copying`.
+        """
+        if not copy:
+            artifact = artifacts.hash_artifact(path, progress)
+            yield Taken(artifact, self._keeping(lambda: artifact, artifact) if not dry_run else None)
+        elif self._vault is None:
+            raise RefusedError("--copy: expected a registry in a directory, which can keep one, got another")
+        elif dry_run:
+            artifact = artifacts.hash_artifact(path, progress)
+            taken = Taken(self._vault.as_kept(artifact), lambda: artifact)
+            taken.keep()  # what is looked at again is the file itself
+            yield taken
+        else:
+            with self._vault.copying(path, progress) as copied:
+                yield Taken(copied.artifact, self._keeping(copied.keep, copied.artifact))
 
     def share(self, artifact: Artifact) -> None:
         """
@@ -49,12 +100,20 @@ class ArtifactPlaces:
 
         Raises RefusedError: it does not take it, or does not give it back as it was.
         """
-        if self._store_url is not None:
+        if self._store_url is None:
+            return
+        if artifact.files is None:
             self._store().put(artifact)
+            return
+        for file in artifact.files:
+            path = os.path.join(artifact.path, file.path)
+            self._store().put(Artifact(path, file.sha256, file.size_bytes, artifact.inside[file.path]))
+        path = objects.path_of(self._kept().top, artifact.sha256)
+        self._store().put(artifacts.hash_artifact(path))
 
-    def locate(self, model: ModelMetadata, progress: Progress | None = None) -> Artifact:
+    def locate(self, event: Event, progress: Progress | None = None) -> Artifact:
         """
-        Return a file on this machine that has just been hashed and is *model*'s.
+        Return an artifact on this machine that has just been hashed and is the one that *event* published.
 
         Where the one at the published path is missing or another, and there is a store, it is fetched.
 
@@ -62,39 +121,93 @@ class ArtifactPlaces:
             RefusedError: there is none, or it has other bytes.
         """
         try:
-            return self._published(model, progress)
+            return self._published(event, progress)
         except RefusedError:
-            if self._store_url is None or self._directory is None:
+            if self._store_url is None or self._vault is None:
                 raise
-        return self.fetch(model, progress)
+        return self.fetch(event, progress)
 
-    def fetch(self, model: ModelMetadata, progress: Progress | None = None) -> Artifact:
+    def fetch(self, event: Event, progress: Progress | None = None) -> Artifact:
         """
-        Return this registry's own copy of *model*'s file, fetched where it is not there yet, and just hashed.
+        Return this registry's own copy of an artifact, fetched where it is not there yet, and just hashed.
 
-        Without a store it is the published file.
+        Without a store it is the one at the published path.
 
         Raises as `locate`.
         """
-        if self._store_url is None or self._directory is None:
-            return self._published(model, progress)
-        fetched = self._store().fetch(model.sha256, None, os.path.join(self._directory, DIRECTORY))
-        return artifacts.hash_artifact(fetched, progress)
+        if self._store_url is None or self._vault is None:
+            return self._published(event, progress)
+        data, vault = data_of(event), self._vault
+        store, where = self._store(), objects.path_of(vault.top, data.sha256)
+        if data.artifact_files is None:
+            store.fetch(data.sha256, data.artifact_size_bytes, vault.top)
+        elif not self._is_right(vault.path_of(data.sha256, is_directory=True), data):
+            files = vault.manifest_of(data.sha256)
+            if files is None:
+                store.fetch(data.sha256, None, vault.top)
+                files = vault.manifest_of(data.sha256) or []
+            for file in files:
+                store.fetch(file.sha256, file.size_bytes, vault.top)
+            where = vault.keep_tree(files, data.sha256)
+        if data.artifact_files is not None:
+            where = vault.path_of(data.sha256, is_directory=True)
+        return artifacts.hash_artifact(where, progress)
+
+    def check(self, event: Event, progress: Progress | None = None, *, full: bool = False) -> Artifact:
+        """
+        Do as `locate`, but believe that what looks as it did when it was last hashed, on this machine, still is that.
+
+        Args:
+            full: hash it in any case.
+        """
+        data = data_of(event)
+        if not full and self._memo is not None:
+            with suppress(RefusedError):
+                seen = artifacts.look_at(path_of(data, self._home), data.sha256)
+                if self._memo.knows(seen, data):
+                    return seen
+        found = self.locate(event, progress)
+        if self._memo is not None:
+            self._memo.note(found)
+        return found
 
     def holds(self, path: str) -> bool:
-        """Say whether *path* is that of a fetched file."""
-        return self._directory is not None and path.startswith(
-            os.path.join(os.path.realpath(self._directory), DIRECTORY, "")
-        )
+        """Say whether *path* is that of a kept or fetched artifact."""
+        return self._vault is not None and path.startswith(os.path.join(os.path.realpath(self._vault.top), ""))
 
-    def _published(self, model: ModelMetadata, progress: Progress | None) -> Artifact:
-        found = artifacts.hash_artifact(model.artifact_path, progress)
-        if found.sha256 != model.sha256:
-            raise RefusedError(
-                f"artifact {found.path}: expected sha256 {model.sha256} of {model.model_id}, got {found.sha256}: "
-                "put the published file back, or roll back to another model"
-            )
+    def _published(self, event: Event, progress: Progress | None) -> Artifact:
+        data = data_of(event)
+        found = artifacts.hash_artifact(path_of(data, self._home), progress)
+        if not artifact_match.matches(found, data):
+            what = artifact_match.difference(event, found, self._vault)
+            raise RefusedError(f"{what}: {artifact_match.remedy(data)}")
         return found
+
+    def _is_right(self, path: str, data: ModelPublished) -> bool:
+        try:
+            return artifact_match.matches(artifacts.hash_artifact(path), data)
+        except RefusedError:
+            return False
+
+    def _keeping(self, place: Callable[[], Artifact], artifact: Artifact) -> Callable[[], Artifact] | None:
+        """Return what is to be done with an artifact that *place* gives its place, or None where nothing is."""
+        is_reference = artifact.origin is None
+        if is_reference and self._store_url is None and (artifact.files is None or self._vault is None):
+            return None
+
+        def keep() -> Artifact:
+            kept = place()
+            if kept.files is not None and self._vault is not None:
+                self._vault.keep_manifest(kept.files, kept.sha256)
+            self.share(kept)
+            return kept
+
+        return keep
+
+    def _kept(self) -> Vault:
+        if self._vault is None:
+            raise RefusedError("artifact store: expected a registry in a directory, got another")
+        return self._vault
 
     def _store(self) -> ArtifactStore:
         from eventlog.artifact_store import open_store  # noqa: PLC0415 - few share their artifacts

@@ -16,18 +16,16 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
-from hashlib import sha256
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from msgspec import Struct
 
-from eventlog import durable, locking
+from eventlog import durable, objects
 from eventlog.artifacts import Artifact
 from eventlog.errors import RefusedError
 from eventlog.log import log
@@ -35,11 +33,9 @@ from eventlog.log import log
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-LOCK_TIMEOUT_SECONDS = 600.0  # for another process that writes the same file
 SINGLE_PUT_BYTES_MAX = 8 << 20
 _PART_BYTES_MIN, _PARTS_MAX = 5 << 20, 9_000  # S3 takes 10,000 parts
 _first_process = cache(os.getpid)  # of those that use a bucket: obstore's threads do not survive a fork
-_Refuse = Callable[[str], RefusedError]
 _GOT = re.compile(r"status code: (\d+)|<Code>(\w+)|(Connection refused|dns error|certificate|Timeout|BadScheme)")
 _CAUSES = {
     "BadScheme": ("an endpoint with https", "set {0}ALLOW_HTTP=true where the network is trusted"),
@@ -65,9 +61,9 @@ class ObjectDamagedError(RefusedError):
 class ArtifactStore:
     """A content-addressed store, see `open_store`; any number of threads and processes may use it at once."""
 
-    def __init__(self, objects: _Directory | _Bucket) -> None:
-        self.where = objects.where
-        self._objects = objects
+    def __init__(self, place: _Directory | _Bucket) -> None:
+        self.where = place.where
+        self._place = place
 
     def put(self, artifact: Artifact) -> None:
         """
@@ -90,9 +86,9 @@ class ArtifactStore:
                     raise
                 if replace := isinstance(error, ObjectDamagedError):
                     log.warning("%s: replacing it by the bytes of %s", str(error).rpartition(": ")[0], artifact.path)
-            self._objects.write(artifact.sha256, _read_artifact(artifact), artifact.size_bytes, replace=replace)
-        if isinstance(self._objects, _Directory):
-            _settle(os.path.join(self.where, "sha256", artifact.sha256))
+            self._place.write(artifact.sha256, _read_artifact(artifact), artifact.size_bytes, replace=replace)
+        if isinstance(self._place, _Directory):
+            objects.settle(os.path.join(self.where, "sha256", artifact.sha256))
 
     def verify(self, digest: str, size_bytes: int | None = None) -> None:
         """Read an object and hash it. Arguments and errors as of `fetch`."""
@@ -115,18 +111,20 @@ class ArtifactStore:
             RefusedError: the same; the store is not reached, lets us not in, or the disk is full.
         """
         top = os.path.abspath(durable.checked_path(directory, "artifact directory"))
-        path = os.path.join(top, "sha256", _checked_digest(digest)[:2], digest)
-        _bring(path, self._read(digest, size_bytes), size_bytes)
+        path = objects.path_of(top, digest)
+        objects.bring(path, self._read(digest, size_bytes), size_bytes)
         return path
 
     def _read(self, digest: str, size_bytes: int | None) -> Iterator[bytes]:
-        where = f"{self.where}/sha256/{_checked_digest(digest)}"
-        if (found := self._objects.find(digest)) is None:
+        where = f"{self.where}/sha256/{objects.checked_digest(digest)}"
+        if (found := self._place.find(digest)) is None:
             raise ObjectMissingError(f"{where}: expected an object, got none: put the artifact there")
         remedy = "put the artifact there from a copy that is right"
         if size_bytes not in (None, found[0]):
             raise ObjectDamagedError(f"{where}: expected {size_bytes} bytes, got {found[0]}: {remedy}")
-        yield from _checked(found[1], digest, found[0], lambda what: ObjectDamagedError(f"{where}: {what}: {remedy}"))
+        yield from objects.checked(
+            found[1], digest, found[0], lambda what: ObjectDamagedError(f"{where}: {what}: {remedy}")
+        )
 
 
 def open_store(url: str) -> ArtifactStore:
@@ -158,12 +156,12 @@ class _Directory(Struct):
         """Return the size of an object and its parts, each read when it is asked for; None where there is none."""
         path = os.path.join(self.where, "sha256", digest)
         with durable.refusing(path), suppress(FileNotFoundError):
-            return os.lstat(path).st_size, _read_file(path)
+            return os.lstat(path).st_size, objects.read_file(path)
         return None
 
     def write(self, digest: str, parts: Iterator[bytes], size_bytes: int, *, replace: bool) -> None:
         """Store all of the parts, or nothing where they raise; without *replace*, one that is there may stay."""
-        _bring(os.path.join(self.where, "sha256", digest), parts, size_bytes)
+        objects.bring(os.path.join(self.where, "sha256", digest), parts, size_bytes)
 
 
 class _Bucket:
@@ -234,67 +232,7 @@ class _Bucket:
             raise RefusedError(f"{self.where}: expected {wanted}, got {got}: {remedy.format(self._prefix)}") from None
 
 
-def _checked_digest(digest: str) -> str:
-    if not re.fullmatch("[0-9a-f]{64}", digest):
-        raise RefusedError(f"artifact: expected a SHA-256 of 64 lower-case hex, got {digest!r:.100}")
-    return digest
-
-
-def _checked(parts: Iterator[bytes], digest: str, size_bytes: int | None, refuse: _Refuse) -> Iterator[bytes]:
-    """Yield the parts, and raise before the end where they are not what was expected."""
-    hashed, done = sha256(), 0
-    for part in parts:
-        done += len(part)
-        if size_bytes is not None and done > size_bytes:
-            break
-        hashed.update(part)
-        yield part
-    if size_bytes not in (None, done):
-        raise refuse(f"expected {size_bytes} bytes, got {done}")
-    if hashed.hexdigest() != digest:
-        raise refuse(f"expected sha256 {digest}, got {hashed.hexdigest()}")
-
-
-def _read_file(path: str) -> Iterator[bytes]:
-    with durable.refusing(path):
-        yield from durable.read_parts(path, bytes_max=sys.maxsize)
-
-
 def _read_artifact(artifact: Artifact) -> Iterator[bytes]:
     where, remedy = f"{artifact.path}: changed after it was hashed", "publish it when its writer is done"
-    parts, size_bytes = _read_file(artifact.path), artifact.size_bytes
-    return _checked(parts, artifact.sha256, size_bytes, lambda what: RefusedError(f"{where}: {what}: {remedy}"))
-
-
-def _is_right(path: str, digest: str, size_bytes: int | None) -> bool:
-    with suppress(RefusedError):
-        return all(_checked(_read_file(path), digest, size_bytes, RefusedError))
-    return False
-
-
-def _bring(path: str, parts: Iterator[bytes], size_bytes: int | None) -> None:
-    """
-    Make *path*, named after its hash, hold the parts, durably; one process at a time, and none where it does.
-
-    Trace: `openat(.<2 hex>.lock)`, `flock`, `durable.replace_file`; then, also for a file that was there, `fdatasync`,
-    and `fsync` of all directories above it. The lock file is empty and stays: a network file system locks no directory.
-    """
-    directory, digest = os.path.split(path)
-    guard = os.path.join(directory, f".{digest[:2]}.lock")
-    with durable.refusing(path):
-        durable.create_directory(directory)
-        if not _is_right(path, digest, size_bytes):
-            descriptor = durable.open_regular(guard, os.O_RDWR | os.O_CREAT)
-            try:
-                locking.acquire(descriptor, guard, timeout_seconds=LOCK_TIMEOUT_SECONDS)
-                if not _is_right(path, digest, size_bytes):
-                    durable.replace_file(path, parts, before_rename=lambda temporary: os.chmod(temporary, 0o444))
-            finally:
-                locking.release(descriptor)
-    _settle(path)
-
-
-def _settle(path: str) -> None:
-    with durable.refusing(path):
-        durable.sync_file(path)
-        durable.sync_ancestors(os.path.dirname(path))
+    parts, size_bytes = objects.read_file(artifact.path), artifact.size_bytes
+    return objects.checked(parts, artifact.sha256, size_bytes, lambda what: RefusedError(f"{where}: {what}: {remedy}"))

@@ -1,6 +1,7 @@
 """
-An artifact's bytes → its SHA-256, sure that the file did not change meanwhile; and the ids of models.
+An artifact's bytes → its SHA-256, sure that nothing changed meanwhile; where it is recorded to be; the ids of models.
 
+An artifact is a file, or a directory of files; the hash of a directory is that of its manifest (`eventlog.manifest`).
 When a file counts as unchanged, and what cannot be seen that way, stands in `eventlog.file_state`.
 """
 
@@ -8,75 +9,87 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
-from collections import deque
 from collections.abc import Callable, Container, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from hashlib import sha256
-from itertools import cycle
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from eventlog import durable
+from eventlog import durable, manifest
 from eventlog.errors import RefusedError
+from eventlog.file_digest import Progress, digest_of
 from eventlog.file_state import State, state_of
 
-CHUNK_BYTES = 1 << 20
-AHEAD_CHUNKS = 4
-AHEAD_BYTES_MIN = 8 << 20
-"""A smaller file is read without a second thread."""
+KEPT = "artifacts"
+"""Below a registry's directory: the artifacts that it keeps itself."""
 
-Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all, about once for each MiB."""
+Receive = Callable[[str, int], AbstractContextManager[int | None]]
+"""Given the path of a file in an artifact (empty for the file itself) and its size, gives where to copy its bytes."""
 
 
 class Artifact(Struct, frozen=True):
     """
-    A file whose bytes were hashed.
+    A file whose bytes were hashed, or a directory, all of whose files were.
 
     Attributes:
         path: absolute, symbolic links resolved; may hold surrogate escapes (PEP 383).
 
-        state: what `os.stat` said; equal as long as the file has not changed.
+        sha256: of the file's bytes, or of the manifest; 64 hex.
+
+        size_bytes: of all files.
+
+        state: what `os.stat` said; equal as long as the file, or the list of names in the directory, has not changed.
+
+        files: what a directory holds; None for a file.
+
+        inside: the same as *state* of all files and directories in it, by their path from *path* on.
+
+        origin: the path that was published, of one that the registry then keeps a copy of.
     """
 
     path: str
     sha256: str
     size_bytes: int
     state: State
+    files: list[manifest.File] | None = None
+    inside: dict[str, State] = {}
+    origin: str | None = None
 
     def check_unchanged(self) -> None:
-        """Raise `RefusedError` unless the file at `path` is still the one that was hashed."""
-        with durable.refusing(self.path):
-            now = state_of(os.stat(self.path, follow_symlinks=False))
-        if now != self.state:
-            raise RefusedError(f"{self.path}: changed after it was hashed: publish it when its writer is done")
+        """Raise `RefusedError` unless what is at `path` is still what was hashed."""
+        for path, state in {"": self.state, **self.inside}.items():
+            where = os.path.join(self.path, path) if path else self.path
+            with durable.refusing(where):
+                now = state_of(os.stat(where, follow_symlinks=False))
+            if now != state and (self.origin is None or now[:-1] != state[:-1]):  # a copy may get another name
+                raise RefusedError(f"{where}: changed after it was hashed: publish it when its writer is done")
 
 
-def hash_artifact(path: str | os.PathLike[str], progress: Progress | None = None) -> Artifact:
+def hash_artifact(
+    path: str | os.PathLike[str], progress: Progress | None = None, receive: Receive | None = None
+) -> Artifact:
     """
-    Hash a file.
+    Hash a file or a directory.
+
+    Args:
+        receive: asked for each file where its bytes are to be copied to, meanwhile.
 
     Raises:
-        RefusedError: missing, unreadable, not a regular file, or changed while it was read.
+        RefusedError: missing, unreadable, neither a regular file nor a directory of them, or changed while it was read.
     """
     given = durable.checked_path(path, "artifact")
-    with durable.refusing(f"artifact {_display(given)}"):
+    where = f"artifact {_display(given)}"
+    with durable.refusing(where):
         resolved = os.path.realpath(given, strict=True)
-        if not stat.S_ISREG(mode := os.stat(resolved).st_mode):
-            raise RefusedError(f"artifact {_display(given)}: expected a regular file, got {durable.kind_of(mode)}")
-        descriptor = durable.open_regular(resolved, os.O_RDONLY)
-        try:
-            before = os.fstat(descriptor)
-            digest, size_bytes = _digest(descriptor, before.st_size, progress)
-            state = state_of(os.fstat(descriptor))
-        finally:
-            os.close(descriptor)
-    if state != state_of(before) or size_bytes != before.st_size:
-        raise RefusedError(
-            f"artifact {_display(given)}: changed while it was hashed: publish it when its writer is done"
-        )
-    return Artifact(resolved, digest, size_bytes, state)
+        status = os.stat(resolved)
+        if stat.S_ISDIR(status.st_mode):
+            return _hash_directory(where, resolved, progress, receive or _nowhere)
+        if not stat.S_ISREG(status.st_mode):
+            raise RefusedError(f"{where}: expected a file or a directory, got {durable.kind_of(status.st_mode)}")
+        digest, state = _hash_file(where, resolved, "", progress, receive or _nowhere)
+    return Artifact(resolved, digest, state[2], state)
 
 
 def new_model_id(time: datetime, digest: str, taken: Container[str]) -> str:
@@ -110,66 +123,115 @@ def _display(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _digest(descriptor: int, size_bytes: int, progress: Progress | None) -> tuple[str, int]:
-    """Return SHA-256 and length of what is read; a file that goes on growing is given up."""
-    digest = sha256()
-    done = 0
-    for part in _read_whole(descriptor, size_bytes) if size_bytes <= AHEAD_BYTES_MIN else _read_ahead(descriptor):
-        digest.update(part)
-        done += len(part)
-        if done > size_bytes:
-            break
-        if progress is not None:
-            progress(done, size_bytes)
-    return digest.hexdigest(), done
-
-
-def _read_whole(descriptor: int, size_bytes: int) -> Iterator[memoryview]:
-    """Yield what is read, part by part, of about *size_bytes*; each is only good until the next."""
-    buffer = bytearray(min(CHUNK_BYTES, size_bytes + 1))
-    while count := os.readv(descriptor, [buffer]):
-        yield memoryview(buffer)[:count]
-
-
-def _read_ahead(descriptor: int) -> Iterator[memoryview]:
+def look_at(path: str, digest: str) -> Artifact:
     """
-    Yield the same, while a thread reads the parts that come next.
+    Return what is at *path* without reading it, as if it had been hashed with that result.
 
-    So hashing never waits for the copy from the page cache, which takes a tenth of its time. (A memory map would need
-    no copy, but reading a map of a file that somebody cuts meanwhile ends the process.)
+    Of the files of a directory nothing is known but what they look like.
+
+    Raises as `hash_artifact`.
     """
-    buffers = [bytearray(CHUNK_BYTES) for _ in range(AHEAD_CHUNKS)]
-    counts: deque[int | OSError] = deque()
-    free, full = threading.Semaphore(AHEAD_CHUNKS), threading.Semaphore(0)
-    stopped = False
+    where = f"artifact {_display(path)}"
+    with durable.refusing(where):
+        resolved = os.path.realpath(path, strict=True)
+        state = state_of(status := os.stat(resolved))
+        if not stat.S_ISDIR(status.st_mode):
+            return Artifact(resolved, digest, state[2], state)
+        files, directories = _look(where, resolved)
+        state = directories.pop("")
+        return Artifact(resolved, digest, sum(item[2] for item in files.values()), state, [], {**directories, **files})
 
-    def read() -> None:
-        for buffer in cycle(buffers):
-            free.acquire()
-            if stopped:
-                return
-            try:
-                count: int | OSError = os.readv(descriptor, [buffer])
-            except OSError as error:
-                count = error
-            counts.append(count)
-            full.release()
-            if not count or isinstance(count, OSError):
-                return
 
-    reader = threading.Thread(target=read, name="modelog-read-ahead")
-    reader.start()
+def as_it_is(artifact: Artifact) -> Artifact:
+    """Return *artifact* with what its files look like now; they have just been written by us, or linked."""
+    with durable.refusing(artifact.path):
+        if artifact.files is None:
+            return replace(artifact, state=state_of(os.stat(artifact.path, follow_symlinks=False)))
+        files, directories = _look(artifact.path, artifact.path)
+        return replace(artifact, state=directories.pop(""), inside={**directories, **files})
+
+
+def kept_path(digest: str, *, is_directory: bool) -> str:
+    """Return where, from the registry's directory on, it keeps the artifact with a hash."""
+    return f"{KEPT}/{'trees' if is_directory else 'sha256'}/{digest[:2]}/{digest}"
+
+
+def located(path: str, digest: str, home: str | None) -> str:
+    """Return where an artifact that is recorded at *path* is on this machine, whose registry's directory is *home*."""
+    if path.startswith("/") or home is None:
+        return path
+    is_kept = path in (kept_path(digest, is_directory=False), kept_path(digest, is_directory=True))
+    return os.path.join(home, path) if is_kept else path
+
+
+def _hash_file(where: str, path: str, name: str, progress: Progress | None, receive: Receive) -> tuple[str, State]:
+    """Return the SHA-256 of a file's bytes, and what it looks like."""
+    descriptor = durable.open_regular(path, os.O_RDONLY)
     try:
-        for buffer in cycle(buffers):
-            full.acquire()
-            count = counts.popleft()
-            if isinstance(count, OSError):
-                raise count
-            if count == 0:
-                return
-            yield memoryview(buffer)[:count]
-            free.release()
+        before = os.fstat(descriptor)
+        with receive(name, before.st_size) as into:
+            digest, size_bytes = digest_of(descriptor, before.st_size, progress, into)
+        state = state_of(os.fstat(descriptor))
     finally:
-        stopped = True
-        free.release()
-        reader.join()
+        os.close(descriptor)
+    if state != state_of(before) or size_bytes != before.st_size:
+        raise _changed(where, name)
+    return digest, state
+
+
+def _hash_directory(where: str, top: str, progress: Progress | None, receive: Receive) -> Artifact:
+    """Hash all files of a directory, in the order of their names."""
+    states, inside = _look(where, top)
+    manifest.check(list(states), where)
+    if not states:
+        raise RefusedError(f"{where}: expected a directory with files in it, got none")
+    size_bytes, done = sum(state[2] for state in states.values()), 0
+
+    def advance(part: int, _: int) -> None:
+        if progress is not None:
+            progress(done + part, size_bytes)
+
+    files = []
+    for name in sorted(states, key=os.fsencode):
+        digest, state = _hash_file(where, os.path.join(top, name), name, advance, receive)
+        if state != states[name]:
+            raise _changed(where, name)
+        files.append(manifest.File(name, state[2], digest))
+        done += state[2]
+    if _look(where, top) != (states, inside):
+        raise _changed(where, "")
+    state = inside.pop("")
+    return Artifact(top, sha256(manifest.encode(files)).hexdigest(), size_bytes, state, files, {**inside, **states})
+
+
+def _look(where: str, top: str) -> tuple[dict[str, State], dict[str, State]]:
+    """Return what the files below a directory look like, and the directories, itself included, by path from it on."""
+    files: dict[str, State] = {}
+    directories = {"": state_of(os.stat(top))}
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        with os.scandir(os.path.join(top, below)) as found:
+            for item in found:
+                name, status = os.path.join(below, item.name), item.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    directories[name] = state_of(status)
+                    waiting.append(name)
+                elif stat.S_ISREG(status.st_mode):
+                    files[name] = state_of(status)
+                else:
+                    kind = durable.kind_of(status.st_mode)
+                    raise RefusedError(f"{where}: expected only files in it, got {kind}: {_display(name):.200}")
+                if len(files) + len(directories) > manifest.FILES_MAX + 1:
+                    raise RefusedError(f"{where}: expected at most {manifest.FILES_MAX} files in it, got more")
+    return files, directories
+
+
+@contextmanager
+def _nowhere(name: str, size_bytes: int) -> Iterator[None]:
+    yield None
+
+
+def _changed(where: str, name: str) -> RefusedError:
+    part = f": {_display(name):.200}" if name else ""
+    return RefusedError(f"{where}{part}: changed while it was hashed: publish it when its writer is done")

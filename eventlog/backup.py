@@ -17,7 +17,7 @@ from hashlib import sha256
 
 from msgspec import Struct
 
-from eventlog import artifacts, chain, durable
+from eventlog import artifacts, chain, durable, durable_directories
 from eventlog.catalog import Catalog
 from eventlog.engines import jsonl_head
 from eventlog.engines.jsonl import HEAD, JOURNAL, JsonlJournal
@@ -79,13 +79,13 @@ def backup(
     if any(notice.extent_unknown for notice in replay.journal.notices()):
         raise RefusedError(f"{catalog.where}: nobody knows whether it is whole: run repair --rebuild-head")
     with durable.refusing(destination):
-        partial = durable.create_sibling(destination)
+        partial = durable_directories.create_sibling(destination)
         try:
             files = _copy(replay.journal, catalog.size, registry_dir, partial)
             files |= {name: _put(partial, name, render(catalog)) for name, render in (derived or {}).items()}
             _put(partial, SUMS, "".join(f"{digest}  {name}\n" for name, digest in files.items()).encode())
             _check(partial, catalog.size, catalog.hash)
-            durable.put_directory(partial, destination)
+            durable_directories.put_directory(partial, destination)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

@@ -14,8 +14,8 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from eventlog import artifacts, chain, clock, codec, runs
+from eventlog.catalog_state import ACTIVE, CatalogState
 from eventlog.errors import JournalDamagedError
-from eventlog.event_ids import EventIds, Hashes
 from eventlog.events import (
     Event,
     HistoryReviewed,
@@ -23,82 +23,20 @@ from eventlog.events import (
     JournalRewound,
     ModelPublished,
     ModelRolledBack,
+    SettingsChanged,
+    activation_of,
 )
 from eventlog.journal import Anchor
-from eventlog.key_events import KeyAdded, KeyRevoked, Standing
-from eventlog.lookup import History, Publications
-from eventlog.model import ModelMetadata, published_by
+from eventlog.key_events import KeyAdded, KeyRevoked
 from eventlog.model_rows import RowsHash
 from eventlog.runs import StoredActivation, StoredPublication
-from eventlog.snapshot import Activation, Place, SnapshotTaken
-
-ACTIVE = "active"
-"""The one slot of today; several named models would be several slots."""
+from eventlog.snapshot import Place, SnapshotTaken
 
 _RUN_MIN = 4
 
 
-def activation_of(event: Event, data: ModelPublished | ModelRolledBack) -> Activation:
-    """Return what *event*, whose data is *data*, made active."""
-    return Activation(event.subject or "", event.position, event.time, event.actor, data.reason, data.displaced)
-
-
-class Catalog:
-    """
-    The state after `size` entries, the last of them with `hash`.
-
-    Attributes:
-        journal_id: None before the first entry.
-
-        published: the `model.published` event of each model, by model id, in the order of publication.
-
-        active: the activation that holds each slot; today the one slot `ACTIVE`.
-
-        positions: the position of each event, by event id.
-
-        taken_over: how far a runtime checkpoint had followed another journal when this one took it over, by that
-            journal's id.
-
-        given_up: what anchors of this journal said that a person knowingly gave up, as size and hash.
-
-        set_aside: the events by which a person knowingly set an anchor aside, as far as they were folded: rewinds, and
-            requests that took over.
-
-        latest_time: the latest time of any event, or None.
-
-        backward: the first and last position whose time is before an earlier one's, and how many there are, or None.
-
-        keys: when each key could sign tree heads, by public key, in the order in which they were added.
-
-        rows: the hash of the models' rows.
-
-        offset_bytes, snapshot: of all entries with their newlines; where the newest snapshot stands, or None.
-
-    Args:
-        where: the journal's path, for messages.
-
-        history: finds what was folded before, of which only the newest is kept; without it all is.
-
-        keep_ids: keep all event ids, so that each is compared at once; else those far apart are in `check_ids`.
-    """
-
-    def __init__(self, where: str = "journal", history: History | None = None, *, keep_ids: bool = False) -> None:
-        self.where = where
-        self.journal_id: str | None = None
-        self.size = 0
-        self.hash = chain.GENESIS
-        self.published = Publications(history)
-        self.active: dict[str, Activation] = {}
-        self.positions = EventIds(history, keep=keep_ids)
-        self.taken_over: dict[str, int] = {}
-        self.given_up: set[tuple[int, str]] = set()
-        self.set_aside: list[Event] = []
-        self.latest_time: datetime | None = None
-        self.backward: tuple[int, int, int] | None = None
-        self.keys: dict[str, Standing] = {}
-        self.rows = RowsHash()
-        self.offset_bytes = 0
-        self.snapshot: Place | None = None
+class Catalog(CatalogState):
+    """The state after `size` entries, and how it goes on; attributes and arguments as of `CatalogState`."""
 
     def apply(self, entry: bytes, event: Event | None = None) -> Event:
         """
@@ -130,6 +68,8 @@ class Catalog:
                 raise self._impossible(event, f"a position from 0 to {event.position - 1}", f"{event.data.position}")
         elif isinstance(event.data, KeyAdded | KeyRevoked):
             self._key_changed(event, event.data)
+        elif isinstance(event.data, SettingsChanged):
+            self.settings = event.data.settings
         elif isinstance(event.data, SnapshotTaken):
             self._snapshot_taken(event, event.data, entry)
         self.positions.add(event.id, event.position)
@@ -187,73 +127,14 @@ class Catalog:
         self.offset_bytes += sum(map(len, entries)) + len(entries)
         self.hash = chain.hash_of(entries[-1])
 
-    def taken(self) -> SnapshotTaken:
-        """Return the event that says what the state is now, after at least one entry."""
-        assert self.latest_time is not None, "it has the time of its first entry"
-        return SnapshotTaken(
-            offset_bytes=self.offset_bytes,
-            models=len(self.published),
-            newest=sorted(self.published.newest),
-            active=self.active,
-            latest_time=self.latest_time,
-            disordered=not self.published.in_order,
-            backward=self.backward,
-            keys=list(self.keys.values()),
-            taken_over=self.taken_over,
-            given_up=sorted(self.given_up),
-            previous=self.snapshot,
-            rows_hash=self.rows.hexdigest(),
-        )
-
-    def begin(self, journal_id: str, position: int, prev: str, data: SnapshotTaken, ids: Hashes | None = None) -> None:
-        """
-        Begin, or go on, with the state that a snapshot tells; its own entry comes next.
-
-        Args:
-            position: where the snapshot stands.
-
-            prev: the hash of the entry before it.
-
-            ids: the hashes of event ids that those to come are compared with in the end; None for no comparison.
-        """
-        self.journal_id, self.size, self.hash, self.offset_bytes = journal_id, position, prev, data.offset_bytes
-        self.published.begin(position, data.models, data.newest, in_order=not data.disordered)
-        self.positions.begin(position, ids)
-        self.rows = RowsHash(known=data.rows_hash)
-        self.active = dict(data.active)
-        self.latest_time, self.backward = data.latest_time, data.backward
-        self.keys = {standing.data.key: standing for standing in data.keys}
-        self.taken_over = dict(data.taken_over)
-        self.given_up = set(data.given_up)
-        self.snapshot = data.previous
-
-    def anchor(self) -> Anchor | None:
-        """Return what another file should remember of this journal; None before the first entry."""
-        return None if self.journal_id is None else Anchor(self.journal_id, self.size, self.hash)
-
-    def covers(self, anchor: Anchor) -> bool:
-        """Say whether *anchor*, of another journal, is no further than what was taken over from it."""
-        return anchor.size <= self.taken_over.get(anchor.journal_id, -1)
-
-    def gave_up(self, anchor: Anchor) -> bool:
-        """Say whether *anchor*, of this journal, speaks of entries that a person knowingly gave up."""
-        return anchor.journal_id == self.journal_id and (anchor.size, anchor.hash) in self.given_up
-
-    def active_id(self) -> str | None:
-        """Return the id of the active model, or None."""
-        activation = self.active.get(ACTIVE)
-        return None if activation is None else activation.model_id
-
-    def model(self, model_id: str) -> ModelMetadata:
-        """Return the six attributes of a published model. Raises KeyError where there is none."""
-        return published_by(self.published[model_id])
-
     def _model_published(self, event: Event, data: ModelPublished) -> None:
         model_id = event.subject or ""
         try:
             artifacts.path_from_text(data.artifact_path, data.artifact_path_hex)
+            artifacts.path_from_text(data.origin_path or "", data.origin_path_hex)
         except ValueError:
-            raise self._impossible(event, "the path's bytes in hex", f"{data.artifact_path_hex}") from None
+            got = f"{data.artifact_path_hex or data.origin_path_hex}"
+            raise self._impossible(event, "the path's bytes in hex", got) from None
         if not self.published.are_new([model_id]):
             raise self._impossible(event, "a new model id", f"{model_id} again")
         self._activate(event, model_id, data)

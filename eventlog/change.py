@@ -102,7 +102,7 @@ def applied(catalog: Catalog, entry: bytes) -> Change:
         event,
         before,
         catalog.active_id(),
-        None if publication is None else published_by(publication),
+        None if publication is None else published_by(publication, catalog.home),
         catalog.backward is not None and catalog.backward[1] == event.position,
         chain.hash_of(entry),
     )

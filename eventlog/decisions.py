@@ -15,19 +15,18 @@ from msgspec import Struct
 
 from eventlog import artifacts
 from eventlog.artifacts import Artifact
-from eventlog.catalog import ACTIVE, Catalog
+from eventlog.catalog import Catalog
+from eventlog.catalog_state import ACTIVE
 from eventlog.errors import JournalDamagedError, RefusedError, refused_by
 from eventlog.events import (
     WANTED_CHARACTERS_MAX,
     Data,
     Event,
-    HistoryReviewed,
     ModelPublished,
     ModelRolledBack,
     RequestRefused,
 )
 from eventlog.journal import Anchor
-from eventlog.key_events import KeyAdded, KeyRevoked
 
 
 class Terms(Struct, frozen=True):
@@ -75,6 +74,19 @@ class Decision(Struct, frozen=True):
     position: int | None = None
 
 
+_CHOSEN = (
+    "backend",
+    "artifact_path",
+    "artifact_path_hex",
+    "artifact_files",
+    "origin_path",
+    "origin_path_hex",
+    "sha256",
+    "dataset_metadata",
+    "reason",
+)
+"""What of a publication the caller chose; the rest depends on the moment."""
+
 Decide = Callable[[Catalog, datetime], Decision]
 FindEvent = Callable[[int], Event]
 """Reads the event at a position."""
@@ -84,7 +96,11 @@ def publish(
     terms: Terms, artifact: Artifact, backend: str, dataset_metadata: dict[str, object], find_event: FindEvent
 ) -> Decide:
     """Return the function that decides a publish."""
-    path, path_hex = artifacts.path_to_text(artifact.path)
+    recorded, origin = artifact.path, artifact.origin
+    if origin is not None:
+        recorded = artifacts.kept_path(artifact.sha256, is_directory=artifact.files is not None)
+    path, path_hex = artifacts.path_to_text(recorded)
+    origin_path, origin_path_hex = (None, None) if origin is None else artifacts.path_to_text(origin)
 
     def decide(catalog: Catalog, now: datetime) -> Decision:
         data = ModelPublished(
@@ -97,8 +113,11 @@ def publish(
             reason=terms.reason,
             took_over=terms.took_over,
             artifact_path_hex=path_hex,
+            artifact_files=None if artifact.files is None else len(artifact.files),
+            origin_path=origin_path,
+            origin_path_hex=origin_path_hex,
         )
-        earlier = _earlier(terms, catalog, find_event)
+        earlier = earlier_of(terms, catalog, find_event)
         if earlier is not None:
             return _answered(earlier, _is_same_publish(earlier.data, data))
         _check_expected(terms, catalog)
@@ -120,7 +139,7 @@ def rollback(
     """
 
     def decide(catalog: Catalog, now: datetime) -> Decision:
-        earlier = _earlier(terms, catalog, find_event)
+        earlier = earlier_of(terms, catalog, find_event)
         if earlier is not None:
             same = isinstance(earlier.data, ModelRolledBack) and earlier.data.reason == terms.reason
             return _answered(earlier, same and model_id in (None, earlier.subject))
@@ -148,52 +167,6 @@ def _target(catalog: Catalog, model_id: str | None) -> tuple[str, str]:
     if target not in catalog.published:
         raise RefusedError(f"{catalog.where}: expected a published model, got {target!r}: see list")
     return target, active.model_id
-
-
-def review(terms: Terms, examined: int, wanted: int | None, find_event: FindEvent) -> Decide:
-    """
-    Return the function that decides a review.
-
-    Args:
-        examined: up to which position the history was examined.
-
-        wanted: the same as the caller put it; None for the newest.
-    """
-
-    def decide(catalog: Catalog, now: datetime) -> Decision:
-        earlier = _earlier(terms, catalog, find_event)
-        if earlier is not None:
-            data = earlier.data
-            same = isinstance(data, HistoryReviewed) and data.reason == terms.reason and wanted in (None, data.position)
-            return Decision("", position=_checked_answer(earlier, same).position)
-        if not 0 <= examined < catalog.size:
-            expected = f"a position from 0 to {catalog.size - 1}" if catalog.size else "a journal to review"
-            raise RefusedError(f"{catalog.where}: expected {expected}, got {'none' if examined < 0 else examined}")
-        return Decision("", HistoryReviewed(examined, terms.reason))
-
-    return decide
-
-
-def change_key(terms: Terms, data: KeyAdded | KeyRevoked, find_event: FindEvent) -> Decide:
-    """Return the function that decides whether a key is added or revoked."""
-
-    def decide(catalog: Catalog, now: datetime) -> Decision:
-        earlier = _earlier(terms, catalog, find_event)
-        if earlier is not None:
-            return Decision("", position=_checked_answer(earlier, earlier.data == data).position)
-        standing = catalog.keys.get(data.key)
-        if isinstance(data, KeyAdded):
-            if standing is not None:
-                raise RefusedError(
-                    f"{catalog.where}: expected a new key, got {data.key}, which is known: run keys list"
-                )
-            if data.endorsed_by is not None:
-                check_key(catalog, data.endorsed_by)
-        elif standing is None or standing.revoked is not None:
-            raise RefusedError(f"{catalog.where}: expected a key that may sign, got {data.key}: run keys list")
-        return Decision("", data)
-
-    return decide
 
 
 @refused_by("key")
@@ -227,13 +200,15 @@ def _clean(text: str) -> str:
     return text[:WANTED_CHARACTERS_MAX].encode("utf-8", "backslashreplace").decode()
 
 
-def _earlier(terms: Terms, catalog: Catalog, find_event: FindEvent) -> Event | None:
+def earlier_of(terms: Terms, catalog: Catalog, find_event: FindEvent) -> Event | None:
+    """Return the event that has the id of a request already, or None."""
     position = catalog.positions.get(terms.request_id, older=not terms.own_id)
     return None if position is None else find_event(position)
 
 
 @refused_by("id")
-def _checked_answer(earlier: Event, same: bool) -> Event:
+def checked_answer(earlier: Event, same: bool) -> Event:
+    """Return the event that answers a request already. Raises RefusedError unless that was the *same* request."""
     if not same:
         raise RefusedError(
             f"--id {earlier.id!r}: expected the request of {earlier.type} at position {earlier.position}, "
@@ -243,7 +218,7 @@ def _checked_answer(earlier: Event, same: bool) -> Event:
 
 
 def _answered(earlier: Event, same: bool) -> Decision:
-    _checked_answer(earlier, same)
+    checked_answer(earlier, same)
     if earlier.subject is None:
         raise JournalDamagedError(f"entry {earlier.position}: expected a model id as subject, got none")
     return Decision(earlier.subject, position=earlier.position)
@@ -256,7 +231,7 @@ def _is_same_publish(earlier: Data, wanted: ModelPublished) -> bool:
     return all(
         msgspec.json.encode(getattr(earlier, name), order="deterministic")
         == msgspec.json.encode(getattr(wanted, name), order="deterministic")
-        for name in ("backend", "artifact_path", "artifact_path_hex", "sha256", "dataset_metadata", "reason")
+        for name in _CHOSEN
     )
 
 

@@ -109,7 +109,7 @@ def read_start(path: str, count: int) -> bytes:
         os.close(descriptor)
 
 
-def write_at(descriptor: int, data: bytes, offset_bytes: int) -> None:
+def write_at(descriptor: int, data: bytes | memoryview, offset_bytes: int) -> None:
     """
     Write all of *data* at *offset_bytes*; a short write is carried on, not mistaken for success.
 
@@ -235,31 +235,6 @@ def replace_file(
     sync_directory(directory)
 
 
-def create_sibling(path: str) -> str:
-    """Create an empty directory beside *path*, for `put_directory`, and return its path. Trace: `mkdir`s."""
-    path = os.path.abspath(path)
-    create_directory(os.path.dirname(path))
-    sibling = f"{path}.{os.urandom(4).hex()}.partial"
-    os.mkdir(sibling, 0o755)
-    return sibling
-
-
-def put_directory(partial: str, path: str) -> None:
-    """
-    Give the directory *partial*, whose files are durable, the name *path*, which is free or an empty directory.
-
-    Trace: `fsync` of the directories in it and of itself, `rename`, `sync_ancestors`; on an error `rename` back.
-    """
-    for directory, _, _ in os.walk(partial, topdown=False):
-        sync_directory(directory)
-    os.rename(partial, path)
-    try:
-        sync_ancestors(os.path.dirname(os.path.abspath(path)))
-    except BaseException:
-        os.rename(path, partial)
-        raise
-
-
 def remove_file(path: str) -> None:
     """Remove a file if it is there, durably. Trace: `unlink`, `sync_directory`."""
     with suppress(FileNotFoundError):
@@ -271,6 +246,18 @@ def rename(old: str, new: str) -> None:
     """Rename within one directory, durably. Trace: `rename`, `sync_directory`."""
     os.rename(old, new)
     sync_directory(os.path.dirname(new))
+
+
+def put_file(temporary: str, path: str) -> None:
+    """
+    Give *temporary*, a file on the same file system whose bytes are durable, the name *path*, whatever had it.
+
+    Trace: `sync_ancestors`, `rename`, `sync_directory`.
+    """
+    directory = os.path.dirname(path)
+    sync_ancestors(directory)
+    os.rename(temporary, path)
+    sync_directory(directory)
 
 
 def move_aside(path: str, aside: str) -> None:

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
-from eventlog.snapshot import SnapshotTaken
+from eventlog.snapshot import Activation, Settings, SnapshotTaken
 
 FORMAT_VERSION = 1
 MODEL_ID = re.compile(r"[0-9]{14}(?:[0-9]{6})?_[0-9a-f]{8}")
@@ -36,9 +36,11 @@ class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     A model became known and active. Its id is the event's subject, its time of creation the event's time.
 
     Attributes:
-        artifact_path: absolute, symbolic links resolved; bytes that are not UTF-8 are spelled out.
+        artifact_path: absolute, symbolic links resolved; bytes that are not UTF-8 are spelled out. Of an artifact that
+            the registry keeps itself: from its directory on, `artifacts/…`.
 
-        artifact_size_bytes, sha256: of the artifact's bytes when it was published; 64 hex.
+        artifact_size_bytes, sha256: of the artifact's bytes when it was published; 64 hex. Of a directory: of all its
+            files, and of its manifest.
 
         dataset_metadata: what the publisher said about the data; JSON.
 
@@ -49,6 +51,10 @@ class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         took_over: the other journal that the runtime checkpoint followed until then.
 
         artifact_path_hex: the bytes of the path in hex, only where they are not UTF-8.
+
+        artifact_files: how many files a directory holds; None for a file.
+
+        origin_path, origin_path_hex: what was published, where the registry keeps a copy of it; as the path above.
     """
 
     backend: str
@@ -60,6 +66,9 @@ class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     reason: str | None = None
     took_over: Anchor | None = None
     artifact_path_hex: str | None = None
+    artifact_files: int | None = None
+    origin_path: str | None = None
+    origin_path_hex: str | None = None
 
 
 class ModelRolledBack(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -178,6 +187,20 @@ class HistoryReviewed(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     reason: str | None = None
 
 
+class SettingsChanged(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    A person decided how the registry behaves where a request does not say.
+
+    Attributes:
+        settings: all of them, as they are from now on.
+
+        reason: why.
+    """
+
+    settings: Settings
+    reason: str | None = None
+
+
 Data = (
     JournalCreated
     | ModelPublished
@@ -190,6 +213,7 @@ Data = (
     | KeyAdded
     | KeyRevoked
     | SnapshotTaken
+    | SettingsChanged
 )
 
 EVENT_TYPES: dict[str, type[Data]] = {
@@ -204,6 +228,7 @@ EVENT_TYPES: dict[str, type[Data]] = {
     "key.added.v1": KeyAdded,
     "key.revoked.v1": KeyRevoked,
     "journal.snapshot_taken.v1": SnapshotTaken,
+    "settings.changed.v1": SettingsChanged,
 }
 TYPE_NAMES = {data_type: name for name, data_type in EVENT_TYPES.items()}
 
@@ -233,6 +258,11 @@ class Event(Struct, frozen=True, gc=False):
     def type(self) -> str:
         """The stored type name, for example `model.published.v1`."""
         return TYPE_NAMES[type(self.data)]
+
+
+def activation_of(event: Event, data: ModelPublished | ModelRolledBack) -> Activation:
+    """Return what *event*, whose data is *data*, made active."""
+    return Activation(event.subject or "", event.position, event.time, event.actor, data.reason, data.displaced)
 
 
 def check_model_id(model_id: str) -> str:

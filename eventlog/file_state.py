@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 State = tuple[int, int, int, int, int]
@@ -28,6 +28,15 @@ def state_of(status: os.stat_result) -> State:
     """Return what is the same as long as the file is."""
     found: State = _attributes(status)
     return found
+
+
+def is_settled(states: Iterable[State], now: float | None = None) -> bool:
+    """Say whether files in these *states* were all changed so long ago that the next change shows; *now* as below."""
+    now = time.time() if now is None else now
+    changes = (state[-1] for state in states)
+    return all(
+        changed <= (now - (SETTLED_SECONDS if changed % 1_000_000_000 else COARSE_SECONDS)) * 1e9 for changed in changes
+    )
 
 
 def settled(paths: Sequence[str], now: float | None = None) -> Looks | None:
@@ -51,8 +60,7 @@ def settled(paths: Sequence[str], now: float | None = None) -> Looks | None:
             continue
         except OSError:
             return None
-        changed = state[-1]
-        if changed > (now - (SETTLED_SECONDS if changed % 1_000_000_000 else COARSE_SECONDS)) * 1e9:
+        if not is_settled([state], now):
             return None
         states.append(state)
     return tuple(states)

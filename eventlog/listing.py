@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from eventlog.catalog import Catalog
 from eventlog.events import Event, ModelPublished
-from eventlog.model import ModelMetadata, published_by
-from eventlog.model_rows import rows_in_pieces, rows_of
+from eventlog.model import ModelMetadata, path_shown, published_by
+from eventlog.model_rows import located_rows, rows_in_pieces, rows_of
 
 if TYPE_CHECKING:
     from eventlog.where import Condition
@@ -67,22 +67,23 @@ class Listing(Struct, frozen=True):
 def models(catalog: Catalog, listing: Listing) -> list[ModelMetadata]:
     """Return the models that are wanted, in the order that is wanted."""
     if not listing.is_all():
-        return list(map(published_by, publications(catalog, listing)))
-    found = catalog.published.models()
+        return [published_by(event, catalog.home) for event in publications(catalog, listing)]
+    found = catalog.published.models(catalog.home)
     return found if listing.reverse else found[::-1]
 
 
 def rows(catalog: Catalog, listing: Listing) -> list[bytes]:
     """Return the rows of the models that are wanted, in the order that is wanted; see `eventlog.model_rows`."""
     if not listing.is_all():
-        return rows_of(list(publications(catalog, listing)))
-    found = list(chain.from_iterable(catalog.published.rows()))
+        return list(located_rows(rows_of(list(publications(catalog, listing))), catalog.home))
+    found = [row for some in catalog.published.rows() for row in located_rows(some, catalog.home)]
     return found if listing.reverse else found[::-1]
 
 
 def some_rows(catalog: Catalog, listing: Listing) -> Iterator[list[bytes]]:
     """Return the same, some at a time, from the entries; memory stays bounded where nothing is sorted."""
-    return rows_in_pieces(publications(catalog, listing))
+    for some in rows_in_pieces(publications(catalog, listing)):
+        yield list(located_rows(some, catalog.home))
 
 
 def publications(catalog: Catalog, listing: Listing) -> Iterator[Event]:
@@ -103,7 +104,7 @@ def finder(catalog: Catalog, event: Event) -> Callable[[tuple[str, ...]], Any]:
     attributes = {
         "model_id": event.subject,
         "backend": data.backend,
-        "artifact_path": data.artifact_path,
+        "artifact_path": path_shown(data, catalog.home),
         "artifact_size_bytes": data.artifact_size_bytes,
         "sha256": data.sha256,
         "created_at": event.time,

@@ -114,16 +114,16 @@ class Publications(Mapping[str, Event]):
             yield from self._history.rows(self._older_stop)
         yield from rows_in_pieces(recent)
 
-    def models(self) -> list[ModelMetadata]:
-        """Return the models in their order."""
+    def models(self, home: str | None = None) -> list[ModelMetadata]:
+        """Return the models in their order; *home* as in `eventlog.model.path_of`."""
         found: list[ModelMetadata] = []
         if self._history is not None and self._older_stop:
             for rows in self._history.rows(self._older_stop):
-                some = models_in(rows)
+                some = models_in(rows, home)
                 if some is None:
-                    return list(map(published_by, self.events()))
+                    return [published_by(event, home) for event in self.events()]
                 found += some
-        return found + models_of(list(self._recent.values()))
+        return found + models_of(list(self._recent.values()), home)
 
     def since(self, count: int) -> list[Event] | None:
         """Return all publications but the first *count*, in their order; None where not all of them are kept."""

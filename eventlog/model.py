@@ -50,34 +50,50 @@ class ModelMetadata(Struct, frozen=True):
         }
 
 
-def published_by(event: Event) -> ModelMetadata:
-    """Return the model that *event* published."""
+def published_by(event: Event, home: str | None = None) -> ModelMetadata:
+    """Return the model that *event* published; *home* as in `model_of`."""
     assert isinstance(event.data, ModelPublished), "it publishes a model"
-    return model_of(event.subject or "", event.data, event.time)
+    return model_of(event.subject or "", event.data, event.time, home)
 
 
-def shown(event: Event) -> ModelMetadata:
+def shown(event: Event, home: str | None = None) -> ModelMetadata:
     """Return the model that *event* published as JSON has it: odd bytes of its path are spelled out."""
     data = event.data
     assert isinstance(data, ModelPublished), "it publishes a model"
     return ModelMetadata(
-        event.subject or "", data.backend, path_shown(data), data.sha256, event.time, data.dataset_metadata
+        event.subject or "", data.backend, path_shown(data, home), data.sha256, event.time, data.dataset_metadata
     )
 
 
-def path_shown(data: ModelPublished) -> str:
+def path_shown(data: ModelPublished, home: str | None = None) -> str:
     """Return the path of an artifact as text; bytes that are not UTF-8 are spelled out."""
-    if data.artifact_path_hex is None:
-        return data.artifact_path
-    return artifacts.path_to_text(artifacts.path_from_text(data.artifact_path, data.artifact_path_hex))[0]
+    return artifacts.path_to_text(path_of(data, home))[0]
 
 
-def model_of(model_id: str, data: ModelPublished, time: datetime) -> ModelMetadata:
-    """Return the six attributes of the model that *data*, recorded at *time*, is about; the receiver's own."""
+def origin_shown(data: ModelPublished) -> str | None:
+    """Return the path that was published, as text, of an artifact of which a copy is kept; None for others."""
+    if data.origin_path is None:
+        return None
+    return artifacts.path_to_text(artifacts.path_from_text(data.origin_path, data.origin_path_hex))[0]
+
+
+def path_of(data: ModelPublished, home: str | None) -> str:
+    """Return where an artifact is on this machine, whose registry's directory is *home*; None: as it is recorded."""
+    path = artifacts.path_from_text(data.artifact_path, data.artifact_path_hex)
+    return artifacts.located(path, data.sha256, home)
+
+
+def model_of(model_id: str, data: ModelPublished, time: datetime, home: str | None = None) -> ModelMetadata:
+    """
+    Return the six attributes of the model that *data*, recorded at *time*, is about; the receiver's own.
+
+    Args:
+        home: as in `path_of`.
+    """
     return ModelMetadata(
         model_id,
         data.backend,
-        artifacts.path_from_text(data.artifact_path, data.artifact_path_hex),
+        path_of(data, home),
         data.sha256,
         time,
         copied(data.dataset_metadata),

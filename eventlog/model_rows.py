@@ -9,6 +9,8 @@ newline. So rows that lie anywhere are proven, block by block, without the entri
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
@@ -19,6 +21,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from eventlog.artifacts import KEPT, located, path_to_text
 from eventlog.chain import GENESIS
 from eventlog.dataset_metadata import copied
 from eventlog.events import Event
@@ -30,6 +33,11 @@ _PIECE = 256
 
 _PATHS_ARE_UTF8 = sys.getfilesystemencoding() == "utf-8"
 _ODD_BYTE = b"\\\\x"
+_KEPT_MARK = b'"artifact_path":"%b/' % KEPT.encode()
+_KEPT_PATH = re.compile(
+    rb'^(\{"model_id":"[^"]*","backend":"(?:[^"\\]|\\.)*","artifact_path":")'
+    rb'(%b/(?:sha256|trees)/([0-9a-f]{2})/(\3[0-9a-f]{62})","sha256":"\4")' % KEPT.encode()
+)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(list[ModelMetadata])
 _attributes = attrgetter(
@@ -61,20 +69,28 @@ def rows_in_pieces(publications: Iterable[StoredPublication | Event]) -> Iterato
         yield rows_of(some)
 
 
-def models_of(publications: Sequence[StoredPublication | Event]) -> list[ModelMetadata]:
-    """Return the models that *publications* published; the receiver's own."""
+def models_of(publications: Sequence[StoredPublication | Event], home: str | None = None) -> list[ModelMetadata]:
+    """Return the models that *publications* published; the receiver's own; *home* as in `eventlog.model.path_of`."""
     if any(map(_path_hex, publications)) or not _PATHS_ARE_UTF8:
-        return list(map(published_by, map(event_of, publications)))
+        return [published_by(event_of(publication), home) for publication in publications]
     return [
-        ModelMetadata(model_id, backend, path, digest, time, copied(metadata))
+        ModelMetadata(model_id, backend, located(path, digest, home), digest, time, copied(metadata))
         for model_id, backend, path, digest, time, metadata in map(_attributes, publications)
     ]
 
 
-def models_in(rows: Sequence[bytes]) -> list[ModelMetadata] | None:
+def models_in(rows: Sequence[bytes], home: str | None = None) -> list[ModelMetadata] | None:
     """Return the models of *rows*; None where a path may not be what a row has: that only spells odd bytes out."""
-    text = ROW_END.join(rows)
+    text = ROW_END.join(located_rows(rows, home))
     return None if _ODD_BYTE in text or not (_PATHS_ARE_UTF8 or text.isascii()) else _decoder.decode(b"[%b]" % text)
+
+
+def located_rows(rows: Sequence[bytes], home: str | None) -> Sequence[bytes]:
+    """Return *rows* with the paths of artifacts that the registry keeps as they are on this machine."""
+    if home is None or not any(_KEPT_MARK in row for row in rows):
+        return rows
+    start = _encoder.encode(os.path.join(path_to_text(home)[0], ""))[1:-1].replace(b"\\", b"\\\\")
+    return [_KEPT_PATH.sub(rb"\1%b\2" % start, row, count=1) if _KEPT_MARK in row else row for row in rows]
 
 
 def hash_behind(prev: str, rows: Sequence[bytes]) -> str:

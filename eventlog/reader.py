@@ -9,10 +9,10 @@ from datetime import datetime
 from itertools import islice
 from typing import Self
 
-from eventlog.catalog import Catalog, activation_of
+from eventlog.catalog import Catalog
 from eventlog.clock import utc_now
 from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
-from eventlog.events import Event, ModelPublished, ModelRolledBack
+from eventlog.events import Event, ModelPublished, ModelRolledBack, activation_of
 from eventlog.file_state import Looks, settled
 from eventlog.journal import FoundAnchor, Journal, Subscriber
 from eventlog.log import log
@@ -134,7 +134,7 @@ class RegistryReader:
             RefusedError: the journal cannot be read, or a file that alone might tell of damage.
         """
         journal = self._replay.journal
-        catalog = Catalog(journal.where)
+        catalog = Catalog(journal.where, home=self._replay.home)
         problem: ModelogError | None = None
         unread: list[ModelogError] = []
         try:

@@ -7,41 +7,36 @@ How a request is carried out, and where its point of no return is, stands in `re
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
-
-from msgspec.structs import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
+from functools import partial
+from typing import Any
 
 from eventlog import artifacts, decisions, identity
 from eventlog import dataset_metadata as metadata_rules
-from eventlog.artifact_places import ArtifactPlaces
+from eventlog.artifact_places import Taken
 from eventlog.catalog import Catalog
-from eventlog.decisions import Decide, Terms
-from eventlog.errors import ProjectionLagError, RefusedError, refused_by
-from eventlog.events import Event, check_model_id
-from eventlog.key_events import KeyRevoked
+from eventlog.decisions import Decide, Decision, Terms
+from eventlog.errors import ModelogError, ModelRegistryError, RefusedError, refused_by
+from eventlog.events import check_model_id
+from eventlog.file_digest import Progress
 from eventlog.model import ModelMetadata
-from eventlog.refusals import RecordedRequests
-
-if TYPE_CHECKING:
-    from eventlog.signed_note import PrivateKey, PublicKey
+from eventlog.serving import Serving
 
 
-class ModelRegistry(RecordedRequests):
+class _OtherSettingsError(ModelRegistryError):
+    """The settings are not those under which the artifact was taken: take it again."""
+
+
+class ModelRegistry(Serving):
     """
     Publishes models, rolls back, and answers from the journal. Threads may share one; processes open their own.
 
     `eventlog.requests.RegistryRequests` says what it is made of, `eventlog.queries.RegistryQueries` what it answers.
 
-    Args:
-        places: where artifacts are.
-
-        arguments, settings: as `eventlog.requests.RegistryRequests`.
+    Arguments as of `eventlog.serving.Serving`.
     """
-
-    def __init__(self, *arguments: Any, places: ArtifactPlaces | None = None, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self._places = places or ArtifactPlaces()
 
     def publish_model(
         self,
@@ -49,27 +44,28 @@ class ModelRegistry(RecordedRequests):
         *,
         backend: str,
         dataset_metadata: Mapping[str, Any] | None = None,
+        copy: bool | None = None,
         actor: str | None = None,
         reason: str | None = None,
         request_id: str | None = None,
         expect_active: str | None = None,
         take_over: bool = False,
         dry_run: bool = False,
-        progress: artifacts.Progress | None = None,
+        progress: Progress | None = None,
     ) -> ModelMetadata:
         """
         Record a model and make it active.
 
         Args:
-            artifact_path: a regular file; it is hashed, not copied.
+            artifact_path: a regular file, or a directory of them; it is hashed.
 
             backend: printable text.
 
             dataset_metadata: JSON values; see `eventlog.dataset_metadata.checked`.
 
-            actor: who publishes; the user and host of this process by default.
+            copy: keep a copy, which is then the model's artifact; None for what the registry's settings say.
 
-            reason: why.
+            actor, reason: who publishes, the user and host of this process by default; and why.
 
             request_id: the same id with the same request gives the same answer, however often.
 
@@ -95,13 +91,13 @@ class ModelRegistry(RecordedRequests):
                 identity.check_text("backend", backend)
             with refused_by("metadata"):
                 metadata = metadata_rules.checked(dataset_metadata or {})
-            with refused_by("artifact"):
-                artifact = self._places.take(artifact_path, progress, share=not dry_run)
-
-            def prepare(terms: Terms) -> Decide:
-                return decisions.publish(terms, artifact, backend, metadata, self.read_event)
-
-            return self._carry_out(prepare, terms, take_over, dry_run, artifact.check_unchanged)
+            prepare = partial(decisions.publish, backend=backend, dataset_metadata=metadata, find_event=self.read_event)
+            while True:
+                keeps = self._keeps_copies() if copy is None else copy
+                taking = self._taking(artifact_path, progress, copy=keeps, dry_run=dry_run)
+                with suppress(_OtherSettingsError), taking as taken:
+                    decide = partial(_under_settings, keeps if copy is None else None, taken, prepare)
+                    return self._publish(taken, decide, terms, take_over, dry_run)
 
     def rollback(
         self,
@@ -113,7 +109,7 @@ class ModelRegistry(RecordedRequests):
         expect_active: str | None = None,
         take_over: bool = False,
         dry_run: bool = False,
-        progress: artifacts.Progress | None = None,
+        progress: Progress | None = None,
     ) -> ModelMetadata:
         """
         Make an older model active again, once its artifact is found with its recorded hash.
@@ -132,7 +128,7 @@ class ModelRegistry(RecordedRequests):
         def verify_artifact(catalog: Catalog, target: str) -> str:
             model = catalog.model(target)
             if target not in hashed:
-                hashed[target] = self._places.locate(model, progress)
+                hashed[target] = self._places.locate(catalog.published[target], progress)
                 if not dry_run:
                     self._places.share(hashed[target])
             found = hashed[target]
@@ -150,121 +146,6 @@ class ModelRegistry(RecordedRequests):
                     check_model_id(model_id)
             terms = self._terms(actor, reason, request_id, expect_active)
             return self._carry_out(prepare, terms, take_over, dry_run)
-
-    def review(
-        self,
-        position: int | None = None,
-        *,
-        actor: str | None = None,
-        reason: str | None = None,
-        request_id: str | None = None,
-    ) -> Event:
-        """
-        Record that somebody examined the history up to and with the entry at *position*; return that event.
-
-        Args:
-            position: None for the newest entry there is now.
-
-            actor, reason, request_id: as in `publish_model`; the reason says what was found.
-
-        Raises as `publish_model`.
-        """
-        terms = self._terms(actor, reason, request_id)
-        with self._threads:
-            catalog = self.catalog()
-            examined = catalog.size - 1 if position is None else position
-
-            def prepare(terms: Terms) -> Decide:
-                return decisions.review(terms, examined, position, self.read_event)
-
-            return self._record(prepare, terms)
-
-    def add_key(
-        self,
-        key: PublicKey,
-        *,
-        endorser: PrivateKey | None = None,
-        actor: str | None = None,
-        reason: str | None = None,
-        request_id: str | None = None,
-    ) -> Event:
-        """
-        Record that *key* may sign tree heads from now on; return that event.
-
-        Args:
-            endorser: a key that may sign now; whoever trusts it may then trust the new one.
-
-            actor, reason, request_id: as in `publish_model`.
-
-        Raises as `publish_model`.
-        """
-        terms = replace(self._terms(actor, reason, request_id), key=None)
-        from eventlog import keys  # noqa: PLC0415 - few registries have keys
-
-        keys.check_kind(key)
-        with self._threads:
-            journal_id = self.catalog().journal_id
-            if journal_id is None:
-                raise RefusedError(
-                    f"{self._replay.journal.where}: expected a journal, got none: publish with --sign-key"
-                )
-            data = keys.added(key, journal_id, endorser, terms.reason)
-            return self._record(lambda terms: decisions.change_key(terms, data, self.read_event), terms)
-
-    def revoke_key(
-        self,
-        key: PublicKey,
-        *,
-        actor: str | None = None,
-        reason: str | None = None,
-        request_id: str | None = None,
-    ) -> Event:
-        """
-        Record that *key* may sign no tree head of more entries than there are now; return that event.
-
-        Raises as `publish_model`.
-        """
-        terms = replace(self._terms(actor, reason, request_id), key=None)
-        data = KeyRevoked(str(key), terms.reason)
-        return self._record(lambda terms: decisions.change_key(terms, data, self.read_event), terms)
-
-    def fetch(self, model_id: str, *, progress: artifacts.Progress | None = None) -> str:
-        """
-        Return the path of a model's file on this machine, just hashed; with an artifact store, that of a copy of ours.
-
-        Raises as `list_models`, and RefusedError where there is no such model, or no such file.
-        """
-        check_model_id(model_id)
-        catalog = self.catalog()
-        if model_id not in catalog.published:
-            raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
-        return self._places.fetch(catalog.model(model_id), progress).path
-
-    def sync(self, ready: Callable[[ModelMetadata], object] = lambda model: None) -> tuple[int, ModelMetadata | None]:
-        """
-        Bring the derived files up to the journal, as a publish would; return its size and the active model.
-
-        Args:
-            ready: called with the active model before any file names it; raises where it cannot be used here.
-
-        Raises:
-            UnreachableError: a journal on a cluster cannot be reached, and nothing of it is here.
-
-            ProjectionLagError: a file could not be written, or *ready* has refused: files name the model before.
-
-            JournalDamagedError: as `list_models`. Files are as they were.
-        """
-        with self._threads:
-            catalog, model = self.catalog(), None
-            while catalog.active_id() != (model and model.model_id):  # also where it changes meanwhile
-                model = catalog.model(catalog.active_id() or "")
-                try:
-                    ready(model)
-                except RefusedError as error:
-                    raise ProjectionLagError(f"{model.model_id} cannot be used here: {error}") from error
-                catalog = self._replay.settle()
-            self._tell_subscribers(None)
-            return catalog.size, model
 
     def rebuild(self) -> int:
         """
@@ -291,3 +172,48 @@ class ModelRegistry(RecordedRequests):
             self._replay.settle()
             self._tell_subscribers(None, rebuild=True)
             return self._replay.catalog.size
+
+    def _publish(
+        self, taken: Taken, prepare: Callable[[Terms], Decide], terms: Terms, take_over: bool, dry_run: bool
+    ) -> ModelMetadata:
+        """Publish what was taken; whatever can be refused is, before anything is kept."""
+        if taken.must_keep and not dry_run:
+            self._rehearse(prepare, terms, take_over)
+            with refused_by("artifact"):
+                taken.keep()
+        return self._carry_out(prepare, terms, take_over, dry_run, taken.check_unchanged)
+
+    @contextmanager
+    def _taking(
+        self, path: str | os.PathLike[str], progress: Progress | None, *, copy: bool, dry_run: bool
+    ) -> Iterator[Taken]:
+        """Give the artifact that is to be published; whatever is wrong with it is refused as that."""
+        with ExitStack() as stack:
+            with refused_by("artifact"):
+                taken = stack.enter_context(self._places.taking(path, progress, copy=copy, dry_run=dry_run))
+            yield taken
+
+    def _keeps_copies(self) -> bool:
+        """Say whether the settings, as far as they are known, ask for copies; if they are others is found out later."""
+        if self._replay.catalog.size == 0:
+            with self._threads, suppress(ModelogError):  # what is wrong with the journal is told later
+                self._replay.catch_up()
+        return self._replay.catalog.settings.copy
+
+
+def _under_settings(keeps: bool | None, taken: Taken, prepare: Callable[..., Decide], terms: Terms) -> Decide:
+    """
+    Return the function that decides to publish what was *taken*.
+
+    Args:
+        keeps: whether it was taken because the settings ask for copies, or do not; where they do no longer, deciding
+            raises `_OtherSettingsError`. None where nobody asked the settings.
+    """
+    decide = prepare(terms, taken.artifact)
+
+    def decide_under_settings(catalog: Catalog, now: datetime) -> Decision:
+        if keeps not in (None, catalog.settings.copy):
+            raise _OtherSettingsError(f"{catalog.where}: the settings have changed: ask again")
+        return decide(catalog, now)
+
+    return decide_under_settings

@@ -35,7 +35,7 @@ class Replay:
         piecemeal: the fold from zero is read a piece at a time, and each piece shown before the next is read; so ids
             are compared one by one, at 100 bytes each.
 
-        claimed_rows: as `eventlog.past.Past` takes it.
+        claimed_rows, home: as `eventlog.past.Past` and `eventlog.catalog_state.CatalogState` take them.
 
     Attributes:
         past: finds again what was folded.
@@ -50,10 +50,10 @@ class Replay:
         processes: int = 1,
         piecemeal: bool = False,
         claimed_rows: Callable[[], Iterable[bytes]] = tuple,
+        home: str | None = None,
     ) -> None:
-        self.journal = journal
+        self.journal, self.home, self._claimed_rows = journal, home, claimed_rows
         self.past = Past(journal, lambda: self.catalog, claimed_rows)
-        self._claimed_rows = claimed_rows
         self._whole = whole
         if processes > 1:
             import eventlog.second_half  # noqa: F401, PLC0415 - before anything is read; few read everything
@@ -207,7 +207,7 @@ class Replay:
             raise
 
     def _nothing_yet(self) -> Catalog:
-        return Catalog(self.journal.where, self.past, keep_ids=self._piecemeal)
+        return Catalog(self.journal.where, self.past, keep_ids=self._piecemeal, home=self.home)
 
     def _resume(self) -> None:
         """Begin with the newest snapshot, where the journal vouches for what stands before it; else at zero."""

@@ -152,6 +152,12 @@ class RegistryRequests(RegistryQueries):
         assert waiting.model is not None, "it is settled"
         return waiting.model
 
+    def _rehearse(self, prepare: Callable[[Terms], Decide], terms: Terms, take_over: bool) -> None:
+        """Refuse a request that can be refused as things are, before something is kept for it."""
+        with self._threads:
+            _, foreign = self._compared(self._anchors())
+            self._considered(_Waiting(prepare, terms, take_over), foreign)
+
     def _carry_out_all(self, group: list[_Waiting]) -> None:
         """Perform the requests of *group* together, tell the subscribers once, and settle each."""
         try:
@@ -286,5 +292,5 @@ def _unsettled(error: BaseException, terms: Terms) -> ModelogError:
 
 def _preview(decision: Decision, catalog: Catalog, now: datetime) -> ModelMetadata:
     if isinstance(decision.data, ModelPublished):
-        return model_of(decision.model_id, decision.data, now)
+        return model_of(decision.model_id, decision.data, now, catalog.home)
     return catalog.model(decision.model_id)

@@ -138,7 +138,7 @@ def decode_activations(entries: Sequence[bytes], position: int, journal_id: str)
     ):
         return None
     publications = [event.data for event in found if isinstance(event, StoredPublication)]
-    if [data.artifact_path_hex for data in publications].count(None) != len(publications):
+    if [data.artifact_path_hex or data.origin_path_hex for data in publications].count(None) != len(publications):
         return None
     lists = lines.count(b"[") if b"[" in lines else 0  # to find none is five times as fast as to count them
     spare = lines.count(b"{") + lists - (_LEVELS - 1) * len(bodies) - len(publications)

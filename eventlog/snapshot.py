@@ -40,6 +40,17 @@ class Place(Struct, frozen=True, forbid_unknown_fields=True):
     hash: str
 
 
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    How a registry behaves where a request does not say.
+
+    Attributes:
+        copy: a publish keeps a copy of the artifact.
+    """
+
+    copy: bool = False
+
+
 class SnapshotTaken(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """
     The state of the fold just before this entry, so that nobody needs to fold everything again to go on from here.
@@ -68,6 +79,8 @@ class SnapshotTaken(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         previous: the snapshot before this one.
 
         rows_hash: of the models' rows, see `eventlog.model_rows`; the first snapshots told none.
+
+        settings: how the registry behaves where a request does not say.
     """
 
     offset_bytes: int
@@ -82,6 +95,7 @@ class SnapshotTaken(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     given_up: list[tuple[int, str]] = []
     previous: Place | None = None
     rows_hash: str | None = None
+    settings: Settings = Settings()
 
 
 def is_due(size: int, newest: Place | None) -> bool:

@@ -15,11 +15,11 @@ from msgspec import Struct
 
 from eventlog import artifact_audit, reach
 from eventlog.artifact_audit import ArtifactProblem
-from eventlog.artifacts import Progress
 from eventlog.catalog import Catalog
 from eventlog.confirmation import Confirmed, Trust, confirm
 from eventlog.errors import MEND_LINES, JournalDamagedError, ModelogError, RefusedError
 from eventlog.events import Event, JournalRewound, ModelPublished, ModelRolledBack
+from eventlog.file_digest import Progress
 from eventlog.journal import Anchor, FoundAnchor, Journal, Notice, Subscriber
 from eventlog.reach import Level
 from eventlog.replay import Replay

@@ -19,6 +19,7 @@ from eventlog.catalog import Catalog
 from eventlog.confirmation import Trust
 from eventlog.errors import EvidenceError, RefusedError
 from eventlog.events import check_model_id
+from eventlog.file_digest import Progress
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from eventlog.queries import RegistryQueries
 from eventlog.receipt import Proven, Receipt
@@ -101,7 +102,7 @@ def verify_receipt(
     receipt_path: Path,
     artifact_path: Path,
     public_key: str,
-    progress: artifacts.Progress | None = None,
+    progress: Progress | None = None,
 ) -> Proven:
     """
     Return what a receipt proves of an artifact; needs no registry.

@@ -18,11 +18,11 @@ from eventlog import doctor as _doctor
 from eventlog import durable, identity
 from eventlog import restore as _restore
 from eventlog import transfer as _transfer
-from eventlog.artifacts import Progress
 from eventlog.clock import utc_now
 from eventlog.decisions import Terms
 from eventlog.engines import open_mirrored
 from eventlog.engines.jsonl import JsonlJournal
+from eventlog.file_digest import Progress
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from eventlog.repair import Action, RepairReport, Repairs
 from eventlog.verify import Report

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from eventlog import durable
-from eventlog.catalog import ACTIVE, Catalog
+from eventlog.catalog import Catalog
+from eventlog.catalog_state import ACTIVE
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
 from projections.projector import Stored, is_due

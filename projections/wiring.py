@@ -51,7 +51,7 @@ def wire(
         opened = open_journal(f"file:{directory}", lock_timeout_seconds=lock_timeout_seconds)
     else:
         opened = open_mirrored(journal, directory, lock_timeout_seconds=lock_timeout_seconds)
-    replay = Replay(opened, claimed_rows=registry_json.claimed_rows, **settings)
+    replay = Replay(opened, claimed_rows=registry_json.claimed_rows, home=os.path.abspath(directory), **settings)
     projections: list[Projection] = [registry_json]
     if sign_key is None:
         projections.insert(0, UnsignedNote(directory, replay))  # whatever it imports, it imports before all is read

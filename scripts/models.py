@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from eventlog.catalog import ACTIVE, Catalog
+from eventlog.catalog import Catalog
+from eventlog.catalog_state import ACTIVE
 from eventlog.errors import ProjectionLagError, reason_of
 from eventlog.events import Event, ModelPublished
 from eventlog.log import log
-from eventlog.model import ModelMetadata, shown
+from eventlog.model import ModelMetadata, origin_shown, shown
 from eventlog.snapshot import Activation
 from scripts import output, rows
 
@@ -33,10 +34,10 @@ def marked(rows: Sequence[bytes], active_id: str | None) -> list[bytes]:
     return found
 
 
-def as_dict(event: Event, active_id: str | None) -> dict[str, Any]:
+def as_dict(event: Event, catalog: Catalog) -> dict[str, Any]:
     """Return the six attributes of a model as JSON values, and whether it is active."""
-    values: dict[str, Any] = msgspec.to_builtins(shown(event))
-    return {**values, "active": event.subject == active_id}
+    values: dict[str, Any] = msgspec.to_builtins(shown(event, catalog.home))
+    return {**values, "active": event.subject == catalog.active_id()}
 
 
 def metadata_text(metadata: dict[str, Any]) -> str:
@@ -65,6 +66,8 @@ def print_model(registry: RegistryReader, catalog: Catalog, model_id: str, outpu
         "reason": event.data.reason,
         "displaced": event.data.displaced,
         "artifact_size_bytes": event.data.artifact_size_bytes,
+        "artifact_files": event.data.artifact_files,
+        "origin_path": origin_shown(event.data),
     }
     active = catalog.active[ACTIVE]
     history |= _activation("activated", active if active.model_id == model_id else None)
@@ -74,7 +77,7 @@ def print_model(registry: RegistryReader, catalog: Catalog, model_id: str, outpu
         **_activation("displaced", displaced),
     }
     history |= {"as_of_position": catalog.size - 1, "as_of_hash": catalog.hash}
-    fields = {**as_dict(event, catalog.active_id()), **history}
+    fields = {**as_dict(event, catalog), **history}
     if output_format == "json":
         output.print_json(fields)
     elif output_format != "table":

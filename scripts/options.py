@@ -249,10 +249,10 @@ def open_for_reading(
 
 
 def open_for_questions(
-    registry_dir: str, state_dir: str | None, journal: str | None, public_key: str | None = None
+    registry_dir: str, state_dir: str | None, journal: str | None, public_key: str | None = None, **settings: Any
 ) -> ModelRegistry:
     """Return the registry to ask whatever one may ask of its history; witnesses as in `open_for_reading`."""
     from projections import open_registry  # noqa: PLC0415
 
     runtime = paired_state_dir(registry_dir, state_dir)
-    return open_registry(registry_dir, runtime, journal=journal, public_key=public_key)
+    return open_registry(registry_dir, runtime, journal=journal, public_key=public_key, **settings)

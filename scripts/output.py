@@ -146,6 +146,16 @@ def print_line(line: str) -> None:
     _print(line.encode(encoding, "backslashreplace").decode(encoding))
 
 
+def print_path(path: str) -> None:
+    """Print a path: byte for byte where a program reads it, with everything odd spelled out on a terminal."""
+    raw = getattr(sys.stdout, "buffer", None)
+    if raw is None or sys.stdout.isatty():
+        _print(escape(path))
+        return
+    sys.stdout.flush()
+    raw.write(os.fsencode(path) + b"\n")
+
+
 def _print(text: str) -> None:
     """Print a line, and hand it on at once: whoever follows waits for it, and what stderr says comes in its order."""
     sys.stdout.write(f"{text}\n")

@@ -7,11 +7,11 @@ from typing import Any
 from eventlog.dataset_metadata import parse_pairs
 from eventlog.errors import refused_by
 from scripts import models, options, progress
-from scripts.declared import Option, verb
+from scripts.declared import Option, UsageError, verb
 
 
 @verb(
-    Option("--artifact", required=True, metavar="FILE", help="The model's file; hashed, not copied."),
+    Option("--artifact", required=True, metavar="PATH", help="The model's file, or a directory of files; hashed."),
     Option("--backend", required=True, read=options.as_text, help="What runs it, for example 'onnx'."),
     Option(
         "--metadata",
@@ -20,6 +20,8 @@ from scripts.declared import Option, verb
         metavar="KEY=VALUE",
         help="About the data it was trained on; KEY:=JSON for numbers, lists and so on. May be repeated.",
     ),
+    Option("--copy", flag=True, help="Keep a copy below the registry's directory; that is then the model's artifact."),
+    Option("--no-copy", flag=True, help="Keep none, whatever the registry's settings say."),
     *options.CHANGING,
     *options.COMMON,
 )
@@ -27,6 +29,8 @@ def command(
     artifact: str,
     backend: str,
     metadata: tuple[str, ...],
+    copy: bool,
+    no_copy: bool,
     registry_dir: str,
     state_dir: str | None,
     journal: str | None,
@@ -38,6 +42,8 @@ def command(
     **terms: Any,
 ) -> None:
     """Record a model and make it active; prints it as JSON."""
+    if copy and no_copy:
+        raise UsageError("expected --copy or --no-copy, got both")
     settings = {
         "record_refusals": record_refusals,
         "artifact_store": artifact_store,
@@ -52,7 +58,12 @@ def command(
     with progress.hashing() as hashing:
         models.print_recorded(
             lambda: registry.publish_model(
-                artifact, backend=backend, dataset_metadata=dataset_metadata, progress=hashing, **terms
+                artifact,
+                backend=backend,
+                dataset_metadata=dataset_metadata,
+                copy=copy if copy or no_copy else None,
+                progress=hashing,
+                **terms,
             ),
             dry_run=terms["dry_run"],
         )

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import START, outcome_of
 
-from eventlog import artifacts
-from eventlog.artifacts import CHUNK_BYTES, hash_artifact, new_model_id, path_from_text, path_to_text
+from eventlog import file_digest
+from eventlog.artifacts import hash_artifact, new_model_id, path_from_text, path_to_text
 from eventlog.errors import RefusedError
+from eventlog.file_digest import CHUNK_BYTES
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7])
@@ -153,8 +154,8 @@ def test_every_path_survives_as_text(path: bytes) -> None:
 
 def test_a_large_file_is_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second thread reads; the hash is that of the bytes, at every size around a part's, and no thread is left."""
-    monkeypatch.setattr(artifacts, "CHUNK_BYTES", 10)
-    monkeypatch.setattr(artifacts, "AHEAD_BYTES_MIN", 9)
+    monkeypatch.setattr(file_digest, "CHUNK_BYTES", 10)
+    monkeypatch.setattr(file_digest, "AHEAD_BYTES_MIN", 9)
 
     for size in (*range(9, 45), 100, 101):
         path = tmp_path / f"{size}"
@@ -168,8 +169,8 @@ def test_a_large_file_is_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_reading_ahead_fails_and_is_given_up_like_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failing read, a file that grows or shrinks, and an interrupt end the thread, too."""
-    monkeypatch.setattr(artifacts, "CHUNK_BYTES", 10)
-    monkeypatch.setattr(artifacts, "AHEAD_BYTES_MIN", 9)
+    monkeypatch.setattr(file_digest, "CHUNK_BYTES", 10)
+    monkeypatch.setattr(file_digest, "AHEAD_BYTES_MIN", 9)
     path = tmp_path / "large"
     path.write_bytes(b"x" * 100)
     real = os.readv

@@ -10,10 +10,12 @@ import pytest
 from support import START, event_entry
 
 from eventlog import chain
-from eventlog.catalog import ACTIVE, Activation, Catalog
+from eventlog.catalog import Catalog
+from eventlog.catalog_state import ACTIVE
 from eventlog.errors import JournalDamagedError
 from eventlog.events import Data, Event, JournalCreated, JournalRecovered, ModelPublished, ModelRolledBack
 from eventlog.journal import Anchor
+from eventlog.snapshot import Activation
 
 JOURNAL_ID = "11111111-1111-4111-8111-111111111111"
 A, B = "20260102030405_aaaaaaaa", "20260102030406_bbbbbbbb"

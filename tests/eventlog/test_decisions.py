@@ -9,11 +9,13 @@ from support import START
 
 from eventlog import decisions
 from eventlog.artifacts import Artifact
-from eventlog.catalog import ACTIVE, Activation, Catalog
+from eventlog.catalog import Catalog
+from eventlog.catalog_state import ACTIVE
 from eventlog.decisions import Decide, Decision, Terms
 from eventlog.errors import RefusedError
 from eventlog.events import Event, ModelPublished, ModelRolledBack
 from eventlog.journal import Anchor
+from eventlog.snapshot import Activation
 
 A, B, C = (f"2026010203040{number}_{letter * 8}" for number, letter in ((5, "a"), (6, "b"), (7, "c")))
 ARTIFACT = Artifact("/a", "ab" * 32, 3, (0, 0, 0, 0, 0))

@@ -90,6 +90,7 @@ def test_a_group_of_threads_shares_its_syncs(place: Place, counted: Counter[str]
 
     place.publish("first")
     registry = place.open()
+    registry.list_models()  # it knows its settings
     paths = [place.artifact(f"t{number}") for number in range(8)]
     threads = [threading.Thread(target=registry.publish_model, args=(path,), kwargs={"backend": "b"}) for path in paths]
     counted.clear()

@@ -1,0 +1,60 @@
+"""
+Whole directories that survive power loss; beside `eventlog.durable`, the only module that renames or removes.
+
+A directory is made under a name of nobody's, and gets its own when everything in it is durable.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+
+from eventlog import durable
+from eventlog.durable import create_directory, sync_ancestors, sync_directory
+
+
+def create_sibling(path: str) -> str:
+    """Create an empty directory beside *path*, for `put_directory`, and return its path. Trace: `mkdir`s."""
+    path = os.path.abspath(path)
+    create_directory(os.path.dirname(path))
+    sibling = f"{path}.{os.urandom(4).hex()}.partial"
+    os.mkdir(sibling, 0o755)
+    return sibling
+
+
+def put_directory(partial: str, path: str) -> None:
+    """
+    Give the directory *partial*, whose files are durable, the name *path*, which is free or an empty directory.
+
+    Trace: `fsync` of the directories in it and of itself, `rename`, `sync_ancestors`; on an error `rename` back.
+    """
+    for directory, _, _ in os.walk(partial, topdown=False):
+        sync_directory(directory)
+    os.rename(partial, path)
+    try:
+        sync_ancestors(os.path.dirname(os.path.abspath(path)))
+    except BaseException:
+        os.rename(path, partial)
+        raise
+
+
+def link_or_copy(source: str, path: str) -> None:
+    """
+    Give a file that is never written to a second name, which must not exist; or copy it where that cannot be done.
+
+    Trace: `link`; else `durable.create_file`. Neither makes the name durable: `put_directory` does.
+    """
+    try:
+        os.link(source, path)
+    except FileExistsError:
+        raise
+    except OSError:  # no links on this file system, too many, or a file of somebody else's
+        mode = stat.S_IMODE(os.stat(source).st_mode)
+        durable.create_file(path, durable.read_parts(source, bytes_max=os.stat(source).st_size))
+        os.chmod(path, mode)
+
+
+def remove_directory(path: str) -> None:
+    """Remove a directory and what is in it; nothing is made durable. Raises OSError."""
+    shutil.rmtree(path)

@@ -1,0 +1,200 @@
+"""
+The artifacts that a registry keeps itself, below its directory: nobody who cleans up after a training can take them.
+
+    artifacts/sha256/<2 hex>/<64 hex>   a file, read-only, named by its SHA-256; also the manifest of each directory
+    artifacts/trees/<2 hex>/<64 hex>/   a directory, named by the SHA-256 of its manifest; its files are links to those
+    artifacts/incoming/                 what is being copied; removed again by whoever comes next, after a kill
+
+Equal bytes are there once. What is there survives power loss before any event names it, and is the same wherever the
+registry's directory is moved to: events name it by the path from there on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from eventlog import durable, durable_directories, locking, manifest, objects
+from eventlog.artifacts import KEPT, Artifact, as_it_is, hash_artifact, kept_path
+from eventlog.errors import RefusedError
+from eventlog.file_digest import Progress
+from eventlog.log import log
+
+INCOMING = "incoming"
+_SPARE_BYTES = 1 << 20
+"""So much is left for the journal and the derived files when a copy fills the disk."""
+
+
+class Vault:
+    """
+    See the module. Any number of processes may use it at once.
+
+    Args:
+        directory: the registry's; made where something is kept.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._home = os.path.abspath(directory)
+        self.top = os.path.join(self._home, KEPT)
+
+    @contextmanager
+    def copying(self, path: str | os.PathLike[str], progress: Progress | None) -> Iterator[Copy]:
+        """
+        Copy a file or a directory, and hash it meanwhile; nothing is kept before `Copy.keep`.
+
+        Raises:
+            RefusedError: as `hash_artifact`; or there is no room for it, or it holds the registry itself.
+        """
+        given = os.path.realpath(durable.checked_path(path, "artifact"))
+        if os.path.commonpath([given, os.path.realpath(self._home)]) == given:
+            raise RefusedError(f"artifact {given}: expected a directory without this registry in it, got one with it")
+        with self._incoming() as directory:
+            copy = Copy(self, directory)
+            copy.artifact = self.as_kept(hash_artifact(path, progress, copy.receive))
+            yield copy
+
+    def path_of(self, digest: str, *, is_directory: bool) -> str:
+        """Return where the artifact with a hash is, or would be."""
+        return os.path.join(self._home, kept_path(objects.checked_digest(digest), is_directory=is_directory))
+
+    def manifest_of(self, digest: str) -> list[manifest.File] | None:
+        """Return what a directory with a hash holds; None where nothing is known of it, or no longer."""
+        path = objects.path_of(self.top, digest)
+        if not objects.is_right(path, digest, None):
+            return None
+        return manifest.decode(durable.read_file(path, bytes_max=manifest.BYTES_MAX), path)
+
+    def keep_manifest(self, files: list[manifest.File], digest: str) -> None:
+        """Keep what a directory holds, so that a difference can be told file by file. Raises RefusedError."""
+        data = manifest.encode(files)
+        objects.bring(objects.path_of(self.top, digest), iter([data]), len(data))
+
+    def keep_tree(self, files: list[manifest.File], digest: str) -> str:
+        """
+        Make a directory of kept files, durably, or mend it where it is another; return its path.
+
+        Raises RefusedError: a file is missing among those that are kept, or it cannot be made.
+        """
+        path = self.path_of(digest, is_directory=True)
+        with durable.refusing(path):
+            durable.create_directory(os.path.dirname(path))
+            with objects.guarded(path):
+                if not self._is_tree(path, digest):
+                    self._make_tree(path, files)
+            durable.sync_ancestors(os.path.dirname(path))
+        return path
+
+    def _is_tree(self, path: str, digest: str) -> bool:
+        if not os.path.lexists(path):
+            return False
+        try:
+            return hash_artifact(path).sha256 == digest
+        except RefusedError:
+            return False
+
+    def _make_tree(self, path: str, files: list[manifest.File]) -> None:
+        with self._incoming() as directory:
+            partial = os.path.join(directory, "tree")
+            os.mkdir(partial)
+            for file in files:
+                target = os.path.join(partial, file.path)
+                durable.create_directory(os.path.dirname(target))
+                durable_directories.link_or_copy(objects.path_of(self.top, file.sha256), target)
+            if os.path.lexists(path):
+                log.warning("%s: damaged: made anew", path)
+                os.makedirs(os.path.join(directory, "damaged"))
+                durable.rename(path, os.path.join(directory, "damaged", "tree"))
+            durable_directories.put_directory(partial, path)
+
+    def as_kept(self, artifact: Artifact) -> Artifact:
+        """Return *artifact* as it is recorded when it is kept; what its files look like is not known yet."""
+        path = self.path_of(artifact.sha256, is_directory=artifact.files is not None)
+        nothing_yet = (0, 0, 0, 0, 0)
+        return Artifact(
+            path, artifact.sha256, artifact.size_bytes, nothing_yet, artifact.files, {}, origin=artifact.path
+        )
+
+    @contextmanager
+    def _incoming(self) -> Iterator[str]:
+        """Give a directory of our own, on the same file system, and remove what others have left behind."""
+        top = os.path.join(self.top, INCOMING)
+        with durable.refusing(top):
+            durable.create_directory(top)
+            with locking.locked_directory(top, timeout_seconds=objects.LOCK_TIMEOUT_SECONDS):
+                for name in os.listdir(top):
+                    _remove_left_behind(os.path.join(top, name))
+                own = os.path.join(top, os.urandom(8).hex())
+                os.mkdir(own, 0o700)
+                descriptor = os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                locking.try_acquire(descriptor, own)
+        try:
+            yield own
+        finally:
+            with durable.refusing(own):
+                durable_directories.remove_directory(own)
+            locking.release(descriptor)
+
+
+class Copy:
+    """
+    A copy that is complete, and not kept yet.
+
+    Attributes:
+        artifact: as it is recorded; its path is where it will be.
+    """
+
+    artifact: Artifact
+
+    def __init__(self, vault: Vault, directory: str) -> None:
+        self._vault = vault
+        self._directory = directory
+        self._parts: dict[str, str] = {}
+
+    @contextmanager
+    def receive(self, name: str, size_bytes: int) -> Iterator[int]:
+        """Give a file to write the bytes of *name* to; they are durable afterwards."""
+        path = os.path.join(self._directory, str(len(self._parts)))
+        free = os.statvfs(self._directory)
+        if size_bytes + _SPARE_BYTES > free.f_bavail * free.f_frsize:
+            what = f"expected {size_bytes + _SPARE_BYTES} free bytes for a copy, got {free.f_bavail * free.f_frsize}"
+            raise RefusedError(f"{self._vault.top}: {what}: make room, or publish without --copy")
+        with durable.refusing(f"copy to {self._vault.top}"):
+            descriptor = durable.open_regular(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            try:
+                yield descriptor
+                objects.make_read_only(descriptor)
+                durable.sync_data(descriptor)
+            finally:
+                os.close(descriptor)
+        self._parts[name] = path
+
+    def keep(self) -> Artifact:
+        """
+        Give the copy its place, durably; return it as it is there.
+
+        Raises RefusedError: it cannot be. What was kept before is as it was, or is whole again.
+        """
+        artifact, top = self.artifact, self._vault.top
+        sizes = {"": (artifact.sha256, artifact.size_bytes)}
+        if artifact.files is not None:
+            sizes = {file.path: (file.sha256, file.size_bytes) for file in artifact.files}
+        for name, (digest, size_bytes) in sizes.items():
+            objects.place(objects.path_of(top, digest), self._parts[name], size_bytes, artifact.origin or "")
+        if artifact.files is not None:
+            self._vault.keep_manifest(artifact.files, artifact.sha256)
+            self._vault.keep_tree(artifact.files, artifact.sha256)
+        return as_it_is(artifact)
+
+
+def _remove_left_behind(path: str) -> None:
+    """Remove a directory whose process is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        if locking.try_acquire(descriptor, path):
+            durable_directories.remove_directory(path)
+    finally:
+        locking.release(descriptor)
