@@ -103,7 +103,7 @@ class CatalogState:
             given_up=sorted(self.given_up),
             previous=self.snapshot,
             rows_hash=self.rows.hexdigest(),
-            settings=self.settings,
+            settings=None if self.settings == Settings() else self.settings,
         )
 
     def begin(self, journal_id: str, position: int, prev: str, data: SnapshotTaken, ids: Hashes | None = None) -> None:
@@ -127,7 +127,7 @@ class CatalogState:
         self.taken_over = dict(data.taken_over)
         self.given_up = set(data.given_up)
         self.snapshot = data.previous
-        self.settings = data.settings
+        self.settings = data.settings or Settings()
 
     def anchor(self) -> Anchor | None:
         """Return what another file should remember of this journal; None before the first entry."""

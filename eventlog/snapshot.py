@@ -80,7 +80,7 @@ class SnapshotTaken(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
         rows_hash: of the models' rows, see `eventlog.model_rows`; the first snapshots told none.
 
-        settings: how the registry behaves where a request does not say.
+        settings: how the registry behaves where a request does not say; None as long as nobody said so.
     """
 
     offset_bytes: int
@@ -95,7 +95,7 @@ class SnapshotTaken(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     given_up: list[tuple[int, str]] = []
     previous: Place | None = None
     rows_hash: str | None = None
-    settings: Settings = Settings()
+    settings: Settings | None = None
 
 
 def is_due(size: int, newest: Place | None) -> bool:

@@ -64,9 +64,11 @@ class RuntimeCheckpointProjection:
             return
 
         def is_needless() -> bool:
-            anchor = self.anchor()
+            stored = self.stored()
+            anchor = stored.anchor
             if anchor is None or anchor.journal_id == catalog.journal_id:
-                return not is_due(anchor, catalog, rebuild=rebuild)
+                is_another = anchor is not None and anchor.size == catalog.size and not stored.agrees(catalog)
+                return not is_another and not is_due(anchor, catalog, rebuild=rebuild)
             if not catalog.covers(anchor):
                 raise RefusedError(
                     f"{self.where}: expected one that follows journal {catalog.journal_id}, "

@@ -27,10 +27,13 @@ from eventlog.events import (
     JournalRewound,
     Remembered,
     RequestRefused,
+    SettingsChanged,
 )
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
+from eventlog.manifest import File
 from eventlog.replay import Replay
+from eventlog.snapshot import Settings
 from eventlog.transaction import Transaction
 from eventlog.verify import verify
 from projections import ModelRegistry, verify_registry
@@ -98,6 +101,13 @@ def _write(directory: str) -> None:
         taking = Terms(actor="ana@trainer-3", request_id=f"snapshot-{number}")
         told = {} if number > 1 else {"rows_hash": None}  # as the first program that took any told them
         run(lambda catalog, now: Decision("", replace(catalog.taken(), **told)), taking)  # noqa: B023
+    settings = Terms(actor="ana@trainer-3", request_id="settings")
+    run(lambda catalog, now: Decision("", SettingsChanged(Settings(copy=True), "never again")), settings)
+    for number, origin in ((5, "/srv/models/first.onnx"), (6, os.fsdecode(b"/srv/models/\xfe"))):
+        asked = Terms(actor="ana@trainer-3", request_id=f"publish-{number}")
+        files = [File("config.json", 2, "c" * 64)] if number == 6 else None
+        artifact = Artifact("/kept", f"{number:x}" * 64, number * 1000, (0, 0, 0, 0, 0), files, origin=origin)
+        run(decisions.publish(asked, artifact, "onnx", {}, lambda position: pytest.fail("no retry here")), asked)
     RegistryJson(directory, lock_timeout_seconds=1.0).write(replay.catalog, rebuild=True)
     os.unlink(os.path.join(directory, jsonl_stamp.NAME))  # of this file on this disk: nothing to keep
 
@@ -129,7 +139,7 @@ def test_it_has_every_event_type(entries: list[bytes]) -> None:
         part for entry in entries for part in entry.decode().split(",") if part.startswith('"type"')
     }
     assert catalog.size == len(entries)
-    assert len(catalog.published) == 4
+    assert len(catalog.published) == 6
 
 
 def test_each_entry_is_encoded_to_the_same_bytes(entries: list[bytes]) -> None:
@@ -148,9 +158,14 @@ def test_all_values_come_back() -> None:
     """Every kind of JSON value, odd text and odd paths are what was put in."""
     models = ModelRegistry(GOLDEN).list_models()
 
-    assert models[2].dataset_metadata == METADATA
-    assert os.fsencode(models[1].artifact_path) == b"/srv/models/\xff.onnx"
-    assert models[1].to_dict()["artifact_path"] == "/srv/models/\\xff.onnx"
+    assert models[4].dataset_metadata == METADATA
+    assert os.fsencode(models[3].artifact_path) == b"/srv/models/\xff.onnx"
+    assert models[3].to_dict()["artifact_path"] == "/srv/models/\\xff.onnx"
+    kept = [
+        GOLDEN / "artifacts" / kind / digest[:2] / digest
+        for kind, digest in (("trees", "6" * 64), ("sha256", "5" * 64))
+    ]
+    assert [Path(model.artifact_path) for model in models[:2]] == kept
 
 
 def test_written_again_it_is_the_same(tmp_path: Path) -> None:

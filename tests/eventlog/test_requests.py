@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +18,15 @@ from projections import ModelRegistry, verify_registry
 Ask = Callable[[Place, ModelRegistry], Any]
 UNKNOWN = "20200101000000_00000000"
 
+
+def _fifo(place: Place) -> Path:
+    os.mkfifo(place.root / "fifo")
+    return place.root / "fifo"
+
+
 REFUSED: dict[str, tuple[str, Ask]] = {
     "no artifact": ("artifact", lambda place, registry: registry.publish_model(place.root / "none", backend="b")),
-    "a directory": ("artifact", lambda place, registry: registry.publish_model(place.root, backend="b")),
+    "a FIFO": ("artifact", lambda place, registry: registry.publish_model(_fifo(place), backend="b")),
     "metadata": (
         "metadata",
         lambda place, registry: registry.publish_model(
