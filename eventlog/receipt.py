@@ -95,9 +95,9 @@ def parse(data: bytes, where: str) -> Receipt:
     return receipt
 
 
-def verify(receipt: Receipt, key: PublicKey, artifact_sha256: str, where: str) -> Proven:
+def verify(receipt: Receipt, key: PublicKey, artifact_sha256: str, where: str, *, is_directory: bool = False) -> Proven:
     """
-    Return what a receipt shows of an artifact with this SHA-256, 64 hex.
+    Return what a receipt shows of a file with this SHA-256, 64 hex, or of a directory whose manifest has it.
 
     Raises:
         EvidenceError: it does not show that the artifact was published, or *key* did not sign it.
@@ -123,4 +123,7 @@ def verify(receipt: Receipt, key: PublicKey, artifact_sha256: str, where: str) -
             f"{where}: expected an artifact with sha256 {event.data.sha256}, as {event.subject} was published, "
             f"got {artifact_sha256}"
         )
+    if (event.data.artifact_files is not None) != is_directory:
+        expected, got = ("a file", "a directory") if is_directory else ("a directory", "a file")
+        raise EvidenceError(f"{where}: expected {expected}, as {event.subject} was published, got {got}")
     return Proven(event, head)

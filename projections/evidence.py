@@ -13,7 +13,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from eventlog import artifacts, durable, locking, signed_note, tree, tree_head, witness
+from eventlog import artifact_match, artifacts, durable, locking, signed_note, tree, tree_head, witness
 from eventlog import receipt as receipts
 from eventlog.catalog import Catalog
 from eventlog.confirmation import Trust
@@ -88,9 +88,12 @@ def issue_receipt(
     entry = next(iter(opened.replay.journal.read(position, position + 1)))
     proof = tuple(tree.inclusion_proof(opened.leaves, position))
     receipt = Receipt(entry, position, proof, str(opened.note).encode())
-    path = (
-        f"{catalog.model(model_id).artifact_path}{receipts.SUFFIX}" if destination is None else os.fspath(destination)
-    )
+    if destination is None:
+        data = artifact_match.data_of(catalog.published[model_id])
+        beside = data.artifact_path if data.origin_path is None else data.origin_path
+        beside_hex = data.artifact_path_hex if data.origin_path is None else data.origin_path_hex
+        destination = f"{artifacts.path_from_text(beside, beside_hex)}{receipts.SUFFIX}"
+    path = os.fspath(destination)
     with durable.refusing(path):
         if os.path.lexists(path) and not receipts.is_receipt(durable.read_start(path, 64)):
             raise RefusedError(f"{path}: expected a receipt or no file, got another file: it is not overwritten")
@@ -116,7 +119,7 @@ def verify_receipt(
     where = os.fspath(receipt_path)
     receipt = receipts.parse(_read(where, receipts.BYTES_MAX), where)
     artifact = artifacts.hash_artifact(artifact_path, progress)
-    return receipts.verify(receipt, key, artifact.sha256, where)
+    return receipts.verify(receipt, key, artifact.sha256, where, is_directory=artifact.files is not None)
 
 
 def prove_consistency(
