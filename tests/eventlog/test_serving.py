@@ -113,7 +113,7 @@ def test_a_file_that_was_just_changed_is_hashed_again(place: Place, hashed: list
     assert len(hashed) == 2
 
 
-@pytest.mark.parametrize("damage", [b"", b"0" * 64, b"x", os.urandom(64)])
+@pytest.mark.parametrize("damage", [b"", b"0" * 64, b"x", bytes(range(64))])
 def test_a_note_that_does_not_fit_costs_only_time(place: Place, hashed: list[str], damage: bytes) -> None:
     """Torn, of another file or garbage: the artifact is hashed, and the note is made anew."""
     model = place.publish("a")
