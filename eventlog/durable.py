@@ -252,12 +252,9 @@ def put_file(temporary: str, path: str) -> None:
     """
     Give *temporary*, a file on the same file system whose bytes are durable, the name *path*, whatever had it.
 
-    Trace: `sync_ancestors`, `rename`, `sync_directory`.
+    Trace: `rename`. The name is not durable yet: `sync_ancestors`, or `sync_directory`, makes it so.
     """
-    directory = os.path.dirname(path)
-    sync_ancestors(directory)
     os.rename(temporary, path)
-    sync_directory(directory)
 
 
 def move_aside(path: str, aside: str) -> None:

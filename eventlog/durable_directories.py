@@ -6,12 +6,17 @@ A directory is made under a name of nobody's, and gets its own when everything i
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
 
 from eventlog import durable
 from eventlog.durable import create_directory, sync_ancestors, sync_directory
+
+
+_NO_LINKS = {errno.EPERM, errno.EACCES, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS}
+"""Not on this file system, not so many, or not of a file of somebody else's."""
 
 
 def create_sibling(path: str) -> str:
@@ -47,9 +52,9 @@ def link_or_copy(source: str, path: str) -> None:
     """
     try:
         os.link(source, path)
-    except FileExistsError:
-        raise
-    except OSError:  # no links on this file system, too many, or a file of somebody else's
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
         mode = stat.S_IMODE(os.stat(source).st_mode)
         durable.create_file(path, durable.read_parts(source, bytes_max=os.stat(source).st_size))
         os.chmod(path, mode)

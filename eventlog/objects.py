@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 
@@ -79,23 +79,34 @@ def bring(path: str, parts: Iterator[bytes], size_bytes: int | None) -> None:
     settle(path)
 
 
-def place(path: str, temporary: str, size_bytes: int, origin: str) -> None:
+def place(top: str, files: Mapping[str, str], origin: str) -> None:
     """
-    Give *temporary*, a durable file with the bytes that *path* is named after, that name, unless it has them already.
+    Give files the names of their hashes, unless there are such files already; afterwards they are right and durable.
 
-    Afterwards the file at *path* is right and durable. One with other bytes is replaced, and that is logged, with
-    *origin*, where the right ones came from.
+    One with other bytes is replaced, and that is logged.
 
-    Raises RefusedError: what was at *path* still is.
+    Args:
+        files: durable files on the same file system, by their hashes.
+
+        origin: where they came from.
+
+    Raises RefusedError: those that could not be are as they were.
     """
-    with durable.refusing(path):
-        durable.create_directory(os.path.dirname(path))
-        with guarded(path):
-            if not is_right(path, os.path.basename(path), size_bytes):
+    for digest, temporary in files.items():
+        path = path_of(top, digest)
+        with durable.refusing(path):
+            durable.create_directory(os.path.dirname(path))
+            with guarded(path):
+                if is_right(path, digest, None):
+                    durable.sync_file(path)
+                    continue
                 if os.path.lexists(path):
                     log.warning("%s: damaged: replaced by the bytes of %s", path, origin)
                 durable.put_file(temporary, path)
-    settle(path)
+    with durable.refusing(top):
+        for directory in dict.fromkeys(os.path.dirname(path_of(top, digest)) for digest in files):
+            durable.sync_directory(directory)
+        durable.sync_ancestors(os.path.join(top, ALGORITHM))
 
 
 def settle(path: str) -> None:

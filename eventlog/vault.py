@@ -14,10 +14,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 from eventlog import durable, durable_directories, locking, manifest, objects
 from eventlog.artifacts import KEPT, Artifact, as_it_is, hash_artifact, kept_path
-from eventlog.errors import RefusedError
+from eventlog.errors import RefusedError, reason_of
 from eventlog.file_digest import Progress
 from eventlog.log import log
 
@@ -124,15 +125,14 @@ class Vault:
             with locking.locked_directory(top, timeout_seconds=objects.LOCK_TIMEOUT_SECONDS):
                 for name in os.listdir(top):
                     _remove_left_behind(os.path.join(top, name))
-                own = os.path.join(top, os.urandom(8).hex())
+                own = next(path for path in (os.path.join(top, f"{n}") for n in count()) if not os.path.lexists(path))
                 os.mkdir(own, 0o700)
                 descriptor = os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 locking.try_acquire(descriptor, own)
         try:
             yield own
         finally:
-            with durable.refusing(own):
-                durable_directories.remove_directory(own)
+            _remove(own)
             locking.release(descriptor)
 
 
@@ -155,10 +155,7 @@ class Copy:
     def receive(self, name: str, size_bytes: int) -> Iterator[int]:
         """Give a file to write the bytes of *name* to; they are durable afterwards."""
         path = os.path.join(self._directory, str(len(self._parts)))
-        free = os.statvfs(self._directory)
-        if size_bytes + _SPARE_BYTES > free.f_bavail * free.f_frsize:
-            what = f"expected {size_bytes + _SPARE_BYTES} free bytes for a copy, got {free.f_bavail * free.f_frsize}"
-            raise RefusedError(f"{self._vault.top}: {what}: make room, or publish without --copy")
+        _check_room(self._directory, size_bytes)
         with durable.refusing(f"copy to {self._vault.top}"):
             descriptor = durable.open_regular(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             try:
@@ -175,26 +172,46 @@ class Copy:
 
         Raises RefusedError: it cannot be. What was kept before is as it was, or is whole again.
         """
-        artifact, top = self.artifact, self._vault.top
-        sizes = {"": (artifact.sha256, artifact.size_bytes)}
+        artifact = self.artifact
+        digests = {"": artifact.sha256}
         if artifact.files is not None:
-            sizes = {file.path: (file.sha256, file.size_bytes) for file in artifact.files}
-        for name, (digest, size_bytes) in sizes.items():
-            objects.place(objects.path_of(top, digest), self._parts[name], size_bytes, artifact.origin or "")
+            digests = {file.path: file.sha256 for file in artifact.files}
+        parts = {digest: self._parts[name] for name, digest in digests.items()}
+        objects.place(self._vault.top, parts, artifact.origin or "")
         if artifact.files is not None:
             self._vault.keep_manifest(artifact.files, artifact.sha256)
             self._vault.keep_tree(artifact.files, artifact.sha256)
         return as_it_is(artifact)
 
 
+def _check_room(directory: str, size_bytes: int) -> None:
+    """Raise RefusedError where a file is seen to be too large for what is free; the disk may still become full."""
+    try:
+        status = os.statvfs(directory)
+    except OSError:
+        return
+    wanted, free = size_bytes + _SPARE_BYTES, status.f_bavail * status.f_frsize
+    if wanted > free:
+        what = f"expected {wanted} free bytes for a copy, got {free}"
+        raise RefusedError(f"{os.path.dirname(directory)}: {what}: make room, or publish without --copy")
+
+
 def _remove_left_behind(path: str) -> None:
     """Remove a directory whose process is gone."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError:  # it is gone, or somebody else's
         return
     try:
         if locking.try_acquire(descriptor, path):
-            durable_directories.remove_directory(path)
+            _remove(path)
     finally:
         locking.release(descriptor)
+
+
+def _remove(path: str) -> None:
+    """Remove a directory, or say that it is left behind: what it was for has happened, or been refused."""
+    try:
+        durable_directories.remove_directory(path)
+    except OSError as error:
+        log.warning("%s: left behind: %s", path, reason_of(error))

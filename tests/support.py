@@ -22,7 +22,7 @@ from eventlog.engines.jsonl_head import Head
 from eventlog.engines.jsonl_writer import JsonlWriter
 from eventlog.errors import ModelogError, RefusedError
 from eventlog.events import Event
-from projections import ModelMetadata, ModelRegistry, RuntimeStateManager
+from projections import ModelMetadata, ModelRegistry, RuntimeStateManager, verify_registry
 
 LONG = os.environ.get("MODELOG_TEST_LENGTH") == "long"
 """Whether the sweeps leave nothing out; the default run takes samples where everything would take minutes."""
@@ -106,6 +106,26 @@ class Place:
         terms = {"backend": "b", "actor": "t", **terms}
         return (registry or self.open()).publish_model(self.artifact(name), **terms)
 
+    def copy(self, name: str = "a", data: bytes | None = None, **terms: Any) -> ModelMetadata:
+        """Publish the artifact *name* with a copy."""
+        return self.open().publish_model(self.artifact(name, data), backend="b", actor="t", copy=True, **terms)
+
+    def directory(self, files: Mapping[str, bytes] | None = None) -> Path:
+        """Write an artifact that is a directory, and return its path."""
+        for path, data in (files or {"config.json": b"{}", "weights/part": b"weights" * 1000}).items():
+            (self.root / "d" / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / "d" / path).write_bytes(data)
+        return self.root / "d"
+
+    def kept(self) -> dict[str, bytes]:
+        """Return every file that the registry keeps by its hash, which is its name."""
+        found = {}
+        for path in (self.registry_dir / "artifacts" / "sha256").rglob("*"):
+            if path.is_file() and not path.name.endswith(".lock"):
+                assert path.parent.name == path.name[:2]
+                found[path.name] = path.read_bytes()
+        return found
+
     def event(self, position: int) -> Event:
         """Return the event at *position*, read as a new process would read it."""
         registry = self.open()
@@ -143,6 +163,11 @@ class Place:
     def set_head(self, first: Head, second: Head) -> None:
         """Write both slots of the head."""
         self.head.write_bytes(jsonl_head.format_slot(first) + jsonl_head.format_slot(second))
+
+
+def artifact_problems(place: Place) -> list[str]:
+    """Return what `verify --artifacts` finds."""
+    return [finding.what for finding in verify_registry(place.registry_dir, place.state_dir, artifacts=True).findings]
 
 
 @contextmanager

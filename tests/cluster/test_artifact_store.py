@@ -41,7 +41,7 @@ def test_put_twice_writes_once(shelf: Shelf, tmp_path: Path, monkeypatch: pytest
     """An object that is there and right is only read."""
     store, put = open_store(shelf.url), artifact(tmp_path, b"weights")
     store.put(put)
-    monkeypatch.setattr(type(store._objects), "write", None)
+    monkeypatch.setattr(type(store._place), "write", None)
 
     store.put(put)
 
@@ -139,7 +139,7 @@ def test_an_object_without_end(shelf: Shelf, tmp_path: Path, monkeypatch: pytest
         yield from (b"x", b"x", b"x")
         raise AssertionError("it is read on and on")
 
-    monkeypatch.setattr(type(store._objects), "find", lambda *_: (2, endless()))
+    monkeypatch.setattr(type(store._place), "find", lambda *_: (2, endless()))
 
     assert "expected 2 bytes" in refusal_of(lambda: store.fetch("0" * 64, None, tmp_path / "m"), ObjectDamagedError)
     assert below(tmp_path / "m") == []
@@ -167,7 +167,7 @@ def test_what_is_no_digest(shelf: Shelf, tmp_path: Path, digest: str):
 def test_a_store_that_lies(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Where the bytes do not come back as they were sent, `put` does not return."""
     store, put = open_store(shelf.url), artifact(tmp_path, b"weights")
-    monkeypatch.setattr(type(store._objects), "write", lambda _self, digest, *_, **__: shelf.write(digest, b"we1ghts"))
+    monkeypatch.setattr(type(store._place), "write", lambda _self, digest, *_, **__: shelf.write(digest, b"we1ghts"))
 
     assert put.sha256 in refusal_of(lambda: store.put(put), ObjectDamagedError)
 

@@ -11,7 +11,7 @@ import pytest
 import s3_server
 from s3_server import MIB, BucketShelf, Child, DirectoryShelf, Shelf, artifact, below, content, place_of, refusal_of
 
-from eventlog import artifact_store
+from eventlog import artifact_store, objects
 from eventlog.artifact_store import open_store
 from eventlog.artifacts import hash_artifact
 from eventlog.errors import LockTimeoutError
@@ -119,7 +119,7 @@ def test_somebody_else_writes_for_too_long(shelf: Shelf, tmp_path: Path, monkeyp
     store.put(put)
     path = place_of(tmp_path / "m", put.sha256)
     path.parent.mkdir(parents=True)
-    monkeypatch.setattr(artifact_store, "LOCK_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(objects, "LOCK_TIMEOUT_SECONDS", 0.1)
 
     with path.with_name(f".{put.sha256[:2]}.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

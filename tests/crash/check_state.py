@@ -31,11 +31,12 @@ class ViolationError(AssertionError):
 
 @dataclass(frozen=True)
 class Request:
-    """A publish as somebody asked for it; without an artifact it is a rollback."""
+    """A publish as somebody asked for it, perhaps with a copy; without an artifact it is a rollback."""
 
     id: str
     artifact_path: str | None
     backend: str
+    copy: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,9 @@ def _read(state: Tree, expected: Expected, workshop: Workshop) -> int:
     assert entries == expected.history[: len(entries)], "shows what was never written"
     assert len(entries) >= expected.acknowledged, f"shows {len(entries)} of {expected.acknowledged} acknowledged"
     assert catalog.size == len(entries), f"the catalog holds {catalog.size} of {len(entries)}"
+    report = verify_registry(workshop.models, None, artifacts=True)
+    missing = [finding.what for finding in report.findings if finding.kind == "artifact"]
+    assert missing == [], f"recorded, and yet not kept: {missing}"
     assert workshop.tree() == state, "reading changed something"
     return len(entries)
 
@@ -175,7 +179,9 @@ def _ask_again(request: Request, workshop: Workshop) -> None:
     if request.artifact_path is None:
         model = registry.rollback(request_id=request.id)
     else:
-        model = registry.publish_model(request.artifact_path, backend=request.backend, request_id=request.id)
+        model = registry.publish_model(
+            request.artifact_path, backend=request.backend, copy=request.copy, request_id=request.id
+        )
     events = [json.loads(entry) for entry in _journal(workshop.tree()).split(b"\n")[:-1]]
     assert [event["subject"] for event in events if event["id"] == request.id] == [model.model_id]
 

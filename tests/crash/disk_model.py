@@ -59,11 +59,15 @@ class Disk:
             file.live = applied(file.live, op, FULL)
         elif op.kind in ("sync", "sync_dir"):
             self._sync(self._find(op.path))
+        elif op.kind == "rename" and os.path.dirname(op.path) != os.path.dirname(op.target):
+            child = self._find(op.path)  # one directory may be written back without the other
+            self._name(op, added=op.target, child=child)
+            self._name(op, removed=op.path)
         elif op.kind == "rename":
             self._name(op, removed=op.path, added=op.target, child=self._find(op.path))
         elif op.kind == "link":
             self._name(op, added=op.target, child=self._find(op.path))
-        elif op.kind == "unlink":
+        elif op.kind in ("unlink", "rmdir"):
             self._name(op, removed=op.path)
         else:
             assert op.kind == "ack", f"unknown operation {op}"

@@ -15,6 +15,7 @@ import json
 import logging
 import random
 import select
+import shutil
 import sys
 import time
 from collections import Counter, defaultdict
@@ -32,6 +33,9 @@ from scripts.manage_models import main
 WRITERS = 3
 KILLS_A_ROUND = 30
 ARTIFACTS = 4
+COPIES = 0.4
+"""The part of the publishes that keep a copy."""
+
 BYSTANDERS = {"list": ("--output", "json"), "verify": ("--output", "json"), "rebuild": ()}
 BYSTANDER_STATUSES = {"list": {0}, "verify": {0, 2, 5}, "rebuild": {0, 2}}
 """2 before there is a journal; while others write, an audit may find a derived file behind."""
@@ -120,7 +124,11 @@ class Round:
         return self._publish()
 
     def _publish(self) -> Request:
-        artifact = self._workshop.artifact(f"artifact-{self._randomness.randrange(ARTIFACTS)}")
+        number = self._randomness.randrange(ARTIFACTS)
+        if self._randomness.random() < COPIES:
+            artifact = self._workshop.to_copy(f"copied-{number}", is_directory=number % 2 == 0)
+            return self._new_request("publish", "--artifact", artifact, "--backend", "b", "--copy")
+        artifact = self._workshop.artifact(f"artifact-{number}")
         return self._new_request("publish", "--artifact", artifact, "--backend", "b")
 
     def _new_request(self, verb: str, *words: str) -> Request:
@@ -212,6 +220,20 @@ class Round:
         self._history.check_settled([(event["id"], event.get("subject")) for event in events])
         self._tally["kill -9: events recorded"] += len(events)
         self._rebuild()
+        self._go_back_to_copies()
+
+    def _go_back_to_copies(self) -> None:
+        """Whatever was published with a copy can be had again, whoever takes away what was published."""
+        shutil.rmtree(self._workshop.copied, ignore_errors=True)
+        registry = self._workshop.open()
+        copies = [model for model in registry.list_models() if str(self._workshop.models) in model.artifact_path]
+        for model in copies:
+            assert registry.rollback(model.model_id) == model
+            assert registry.open_active(full=True).path == model.artifact_path
+        self._tally["kill -9: rollbacks to a model that was published with a copy"] += len(copies)
+        incoming = self._workshop.models / "artifacts" / "incoming"
+        registry.publish_model(self._workshop.artifact("last"), backend="b", copy=True)
+        assert list(incoming.iterdir()) == [], "what a killed copy leaves is taken away by the next"
 
     def _rebuild(self) -> None:
         before = self._derived()

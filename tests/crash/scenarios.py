@@ -88,6 +88,10 @@ class Scenarios:
             self._known[name] = BUILDERS[name](self)
         return self._known[name]
 
+    def to_copy(self, name: str, *, is_directory: bool) -> str:
+        """Return the path of an artifact that is published with a copy."""
+        return self._workshop.to_copy(name, is_directory=is_directory)
+
     def killed(self, first: Trace, count: int, then: Then) -> Trace:
         """Return *first* killed after *count* operations, and then what somebody does next."""
         self._workshop.put(_live(first.start, first.ops[:count]))
@@ -118,10 +122,14 @@ class Scenarios:
             self._trees.append(self._workshop.tree())
         return dict(self._trees[publishes])
 
-    def publish(self, name: str, start: Tree, *, acknowledged: int, torn: bytes = b"") -> Trace:
-        """Trace a publish on *start*."""
+    def publish(
+        self, name: str, start: Tree, *, acknowledged: int, torn: bytes = b"", artifact: str | None = None
+    ) -> Trace:
+        """Trace a publish on *start*; of an *artifact* that is named, with a copy."""
         self._workshop.put(start)
         request = self._request(name)
+        if artifact is not None:
+            request = replace(request, artifact_path=artifact, copy=True)
         return self._finish(Trace(name, start, self._trace(request), [], acknowledged, (request,), torn))
 
     def rollback(self, name: str, start: Tree, *, acknowledged: int) -> Trace:
@@ -137,7 +145,7 @@ class Scenarios:
         if request.artifact_path is None:
             return self._workshop.trace("rollback", "--id", request.id)
         words = ("--artifact", request.artifact_path, "--backend", request.backend, "--id", request.id)
-        return self._workshop.trace("publish", *words)
+        return self._workshop.trace("publish", *words, *(["--copy"] if request.copy else []))
 
     def _finish(self, trace: Trace) -> Trace:
         """Make sure that the operations lead to what is really there, and add what can be read from it."""
@@ -208,6 +216,16 @@ def _no_projections(made: Scenarios) -> Trace:
     return made.publish("publish without projections", start, acknowledged=2)
 
 
+def _copy(made: Scenarios) -> Trace:
+    artifact = made.to_copy("file", is_directory=False)
+    return made.publish("publish with a copy", made.base(1), acknowledged=2, artifact=artifact)
+
+
+def _copied_directory(made: Scenarios) -> Trace:
+    artifact = made.to_copy("directory", is_directory=True)
+    return made.publish("publish of a directory with a copy", made.base(1), acknowledged=2, artifact=artifact)
+
+
 BUILDERS: dict[str, Callable[[Scenarios], Trace]] = {
     "first": _first,
     "second": _second,
@@ -216,4 +234,6 @@ BUILDERS: dict[str, Callable[[Scenarios], Trace]] = {
     "unacknowledged-entry": _unacknowledged,
     "torn-head": _bad_slot,
     "no-projections": _no_projections,
+    "copy": _copy,
+    "copied-directory": _copied_directory,
 }

@@ -18,12 +18,12 @@ from typing import Literal
 TRACED = (
     "openat,open,creat,write,pwrite64,writev,ftruncate,fsync,fdatasync,rename,renameat,renameat2,link,linkat,"
     "unlink,unlinkat,mkdir,mkdirat,dup,dup2,fcntl,close,flock,"
-    "dup3,rmdir,truncate,fallocate,pwritev,pwritev2,sendfile,copy_file_range,sync,syncfs,sync_file_range,"
+    "dup3,rmdir,ioctl,truncate,fallocate,pwritev,pwritev2,sendfile,copy_file_range,sync,syncfs,sync_file_range,"
     "symlink,symlinkat,mknod,mknodat,openat2"
 )
 """What is asked of strace. The last two lines are not understood below the directory, and so must be seen."""
 
-Kind = Literal["create", "mkdir", "write", "truncate", "sync", "sync_dir", "rename", "link", "unlink", "ack"]
+Kind = Literal["create", "mkdir", "write", "truncate", "sync", "sync_dir", "rename", "link", "unlink", "rmdir", "ack"]
 Tree = dict[str, bytes | None]
 """The files below a directory by relative path; None is a directory."""
 
@@ -45,6 +45,7 @@ _HARMLESS_ERRORS = {
     "unlinkat": {"ENOENT"},
     "flock": {"EAGAIN"},
 }
+_FICLONE = "FICLONE"
 _NOT_MODELLED_FLAGS = {"O_APPEND", "__O_TMPFILE", "O_TMPFILE", "O_DIRECT"}
 
 
@@ -136,6 +137,10 @@ class _Reader:
         paths = self._paths(call, arguments)
         if not any(path is not None for path in paths):
             return
+        if call == "ioctl":
+            if not any(_FICLONE in argument.word for argument in arguments) or not result.startswith("-1 "):
+                raise NotUnderstoodError("not modelled: a file that shares blocks with another")
+            return
         if result.startswith("-1 "):
             if result.split()[1] not in _HARMLESS_ERRORS.get(call, set()):
                 raise NotUnderstoodError("not modelled: a call that failed")
@@ -190,7 +195,9 @@ class _Reader:
         words = [argument.word for argument in arguments if argument.word]
         if call in _HARMLESS or (call == "fcntl" and words[0] in _HARMLESS_FCNTL):
             return
-        path = paths[-1] if call in ("openat", "unlinkat", "mkdirat") else paths[0]
+        if call in ("openat", "unlinkat", "mkdirat"):
+            paths = paths[-1:]
+        path = paths[0]
         if None in paths and call != "openat":
             raise NotUnderstoodError("leads out of the directory, or into it")
         if path is None or path.endswith(os.fsdecode(_DELETED)):
@@ -208,6 +215,9 @@ class _Reader:
             self._sync(path)
         elif call in ("rename", "renameat", "renameat2", "link", "linkat"):
             self._second_name(call, path, paths, words)
+        elif call == "rmdir" or (call == "unlinkat" and words == ["AT_REMOVEDIR"]):
+            self._directories.remove(path)
+            self.ops.append(Op("rmdir", path))
         elif call in ("unlink", "unlinkat") and not (set(words) - {"0"}):
             self._files.remove(self._file(path))
             self.ops.append(Op("unlink", path))
@@ -240,8 +250,8 @@ class _Reader:
     def _second_name(self, call: str, old: str, paths: list[str | None], words: list[str]) -> None:
         new = paths[1] if len(paths) == 2 else None
         kind: Kind = "rename" if call.startswith("rename") else "link"
-        if new is None or os.path.dirname(old) != os.path.dirname(new) or set(words) - {"0", "RENAME_NOREPLACE"}:
-            raise NotUnderstoodError("not modelled: from one directory to another, or with flags")
+        if new is None or set(words) - {"0", "RENAME_NOREPLACE"}:
+            raise NotUnderstoodError("not modelled: with flags")
         if kind == "rename" and old in self._directories:
             for known in (self._directories, self._files):
                 moved = {path for path in known if path == old or path.startswith(old + "/")}

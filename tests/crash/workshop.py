@@ -46,6 +46,26 @@ class Workshop:
             path.write_text(name)
         return str(path)
 
+    def to_copy(self, name: str, *, is_directory: bool) -> str:
+        """Return the path of an artifact that is published with a copy: a file, or a directory of files like others."""
+        path = self.copied / name
+        if path.exists():
+            return str(path)
+        if is_directory:
+            (path / "shared").mkdir(parents=True, exist_ok=True)
+            for part in ("config", "shared/vocabulary"):
+                (path / part).write_text(part)
+            (path / "weights").write_text(name)
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(name)
+        return str(path)
+
+    @property
+    def copied(self) -> Path:
+        """Where these are; a test may take it all away."""
+        return self._root / "artifacts" / "copied"
+
     @property
     def models(self) -> Path:
         return self.disk / MODELS

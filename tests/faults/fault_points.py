@@ -51,6 +51,11 @@ ERRNOS: dict[str, tuple[str, ...]] = {
     "unlink": (*_NAME, "EBUSY"),
     "link": (*_NAME, "EMLINK"),
     "mkdir": (*_NAME, "EMLINK"),
+    "statfs": ("EIO", "ENOSYS"),
+    "chmod": ("EIO", "EPERM", "EROFS"),
+    "rmdir": (*_NAME, "EBUSY"),
+    "unlinkat": (*_NAME, "EBUSY"),
+    "linkat": (*_NAME, "EMLINK"),
     "flock": ("EIO", "ENOLCK", "EINTR", "EAGAIN", "EBADF", "EOPNOTSUPP"),
 }
 """What each call is made to say. Not ENOENT and its like: they are answers about names, and those would be lies."""
@@ -132,7 +137,7 @@ class Calls:
         """
         for turn, (call, number, path) in enumerate(step for step in self.touched if step[0] not in QUESTIONS):
             chosen = start + turn
-            yield Fault(call, number, path, ERRNOS[call][chosen // 2 % 2], MODES[chosen % 2])
+            yield Fault(call, number, path, ERRNOS[call][chosen // 2 % min(2, len(ERRNOS[call]))], MODES[chosen % 2])
         yield from [fault for fault in self.faults() if fault.call in QUESTIONS][start::stride]
 
 
@@ -142,7 +147,7 @@ def watch(program: Program, place: Place, words: Sequence[str]) -> tuple[Calls, 
     assert done.status == 0, done
     lines = [match for match in map(_LINE.fullmatch, log.splitlines()) if match]
     seen = [(match[1], [opened or name for opened, name in _PATH.findall(match[2])]) for match in lines]
-    artifacts = [path for path in place.root.iterdir() if path.is_file()]
+    artifacts = [path for path in place.root.iterdir() if path not in (place.registry_dir, place.state_dir)]
     ours = [str(path) for path in (place.registry_dir, place.state_dir, *artifacts)]
     above = {str(path) for path in place.registry_dir.parents}
     streams = {str(program.scratch / name) for name in STREAMS}

@@ -89,7 +89,8 @@ def ask_again(place: Place, scenario: Scenario) -> None:
     if scenario.words[0] == "rollback":
         place.open().rollback(actor="t", request_id=WANTED)
     else:
-        place.publish(WANTED, request_id=WANTED)
+        artifact, copy = scenario.words[2], "--copy" in scenario.words
+        place.open().publish_model(artifact, backend="b", actor="t", request_id=WANTED, copy=copy)
 
 
 def _check_refused(scenario: Scenario, found: Files) -> None:
@@ -142,7 +143,7 @@ def _check_rebuild(place: Place, scenario: Scenario, outcome: Outcome) -> None:
 
 
 def _check_intact(place: Place) -> None:
-    report = verify_registry(place.registry_dir, place.state_dir)
+    report = verify_registry(place.registry_dir, place.state_dir, artifacts=True)
     assert (report.verdict, report.findings) == ("intact", []), f"{report.verdict}: {report.findings}"
 
 

@@ -26,6 +26,8 @@ NAMES = (
     "list",
     "list of a torn tail",
     "verify",
+    "publish with a copy",
+    "publish of a directory with a copy",
 )
 Files = dict[str, bytes]
 Kind = Literal["changes", "derives", "reads"]
@@ -89,7 +91,7 @@ def build(place: Place) -> dict[str, Scenario]:
     lagging = {**two, STATE_JSON: one[STATE_JSON]}
     del lagging[REGISTRY_JSON]
     with_torn_tail = {**one, JOURNAL: one[JOURNAL] + torn}
-    artifact = str(place.artifact(WANTED))
+    artifact, directory = str(place.artifact(WANTED)), str(place.directory({"x": b"x", "y/z": b"z"}))
     hasty = ("--lock-timeout", "0.2")
     publish = ("publish", "--artifact", artifact, "--backend", "b", "--actor", "t", "--id", WANTED, *hasty)
     rollback = ("rollback", "--actor", "t", "--id", WANTED, *hasty)
@@ -104,5 +106,7 @@ def build(place: Place) -> dict[str, Scenario]:
         Scenario("reads", ("list", "--output", "json"), two, 3),
         Scenario("reads", ("list",), with_torn_tail, 2),
         Scenario("reads", ("verify", "--output", "json"), two, 3),
+        Scenario("changes", (*publish, "--copy"), one, 2),
+        Scenario("changes", (*(word if word != artifact else directory for word in publish), "--copy"), one, 2),
     )
     return dict(zip(NAMES, found, strict=True))

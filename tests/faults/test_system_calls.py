@@ -64,13 +64,14 @@ def check_told(fault: Fault, calls: Calls, place: Place, outcome: Outcome) -> No
     See that a change or a sync that failed was not passed over: then nobody may rest on what it was for.
 
     Left out are directories above the one that was changed, which need not be ours and may be read-only, the last step
-    of a recovery, which is done again, and the stamp, without which everything is read.
+    of a recovery, which is done again, links in whose place a copy does, and the stamp, without which everything is read.
     """
     ours = fault.path.startswith((str(place.registry_dir), str(place.state_dir)))
     above = not ours or (fault.code == "EROFS" and Path(fault.path).is_dir())
     in_quarantine = fault.path.endswith(".pending") or (fault.path == str(place.quarantine) and calls.is_last(fault))
+    is_copied = fault.call == "link" and fault.code in ("EPERM", "EACCES", "EMLINK") and "/artifacts/" in fault.path
     is_stamp = fault.path == str(place.registry_dir / jsonl_stamp.NAME)
-    if fault.call not in CHANGES or fault.code == "EINTR" or above or in_quarantine or is_stamp:
+    if fault.call not in CHANGES or fault.code == "EINTR" or above or in_quarantine or is_copied or is_stamp:
         return
     truth = {str(place.journal), str(place.head), str(place.registry_dir / ".journal.head.new")}
     told = (2, 4) if fault.path in truth else (2, 4, 5)

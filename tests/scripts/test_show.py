@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 SIX_AND_ACTIVE = ["model_id", "backend", "artifact_path", "sha256", "created_at", "dataset_metadata", "active"]
-HISTORY = ["position", "event_id", "actor", "reason", "displaced", "artifact_size_bytes"]
+HISTORY = [
+    "position",
+    "event_id",
+    "actor",
+    "reason",
+    "displaced",
+    "artifact_size_bytes",
+    "artifact_files",
+    "origin_path",
+]
 AS_OF = ["as_of_position", "as_of_hash"]
 ACTIVATION = ["activated_at", "activated_actor", "activated_reason", "activated_position"]
 DISPLACEMENT = ["displaced_by", "displaced_at", "displaced_actor", "displaced_reason", "displaced_position"]
