@@ -14,7 +14,6 @@ import stat
 from eventlog import durable
 from eventlog.durable import create_directory, sync_ancestors, sync_directory
 
-
 _NO_LINKS = {errno.EPERM, errno.EACCES, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS}
 """Not on this file system, not so many, or not of a file of somebody else's."""
 

@@ -123,3 +123,20 @@ def test_more_operations_than_can_be_combined() -> None:
     for number in range(12):
         assert {f"f{other}": b"" for other in range(12) if other != number} in found
         assert {f"f{other}": b"" for other in range(number)} in found
+
+
+def test_a_rename_to_another_directory_changes_two() -> None:
+    """Each may be written back without the other: the file is at both names, or at neither, until both are synced."""
+    start = {"d": None, "a": b"1"}
+    move = Op("rename", "a", "d/b")
+
+    found = states(start, move)
+
+    assert {tuple(sorted(tree)) for tree in found} == {("a", "d"), ("a", "d", "d/b"), ("d",), ("d", "d/b")}
+    assert states(start, move, Op("sync_dir", "d"), Op("sync_dir", ".")) == [{"d": None, "d/b": b"1"}]
+
+
+def test_a_removed_directory_may_still_be_there() -> None:
+    """Until the one above it is synced."""
+    assert states({"d": None}, Op("rmdir", "d")) == [{}, {"d": None}]
+    assert states({"d": None}, Op("rmdir", "d"), Op("sync_dir", ".")) == [{}]

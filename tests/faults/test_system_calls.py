@@ -64,7 +64,7 @@ def check_told(fault: Fault, calls: Calls, place: Place, outcome: Outcome) -> No
     See that a change or a sync that failed was not passed over: then nobody may rest on what it was for.
 
     Left out are directories above the one that was changed, which need not be ours and may be read-only, the last step
-    of a recovery, which is done again, links in whose place a copy does, and the stamp, without which everything is read.
+    of a recovery, which is done again, links that a copy stands in for, and the stamp, without which all is read.
     """
     ours = fault.path.startswith((str(place.registry_dir), str(place.state_dir)))
     above = not ours or (fault.code == "EROFS" and Path(fault.path).is_dir())
