@@ -126,3 +126,45 @@ def test_a_dry_run_stores_nothing(here: Machine, shelf, store: str):
 
 def _names(machine: Machine, model_id: str) -> bool:
     return machine.state_json.exists() and model_id in machine.state_json.read_text()
+
+
+def _directory(machine: Machine) -> str:
+    top = machine.root / "model"
+    (top / "weights").mkdir(parents=True)
+    (top / "config.json").write_bytes(b"{}")
+    (top / "weights" / "part").write_bytes(b"weights")
+    return str(top)
+
+
+@pytest.mark.parametrize("words", [(), ("--copy",)])
+def test_a_directory_is_shared_file_by_file(here: Machine, there: Machine, shelf, store: str, words):
+    """Its files and its manifest are in the store; the other machine makes the same directory of them."""
+    model = _run(here, "publish", "--artifact", _directory(here), "--backend", "b", *words).json
+    assert len(shelf.names()) == 3
+    assert model["sha256"] in shelf.names()
+
+    assert _run(there, "sync", "--once").status == 0
+    done = _run(there, "path", "--verified")
+
+    tree = there.registry_dir / "artifacts" / "trees" / model["sha256"][:2] / model["sha256"]
+    if words:  # then it is recorded to be below the registry's directory, whichever machine's that is
+        assert done.out == f"{tree}\n"
+        assert str(tree) in there.state_json.read_text()
+    assert (tree / "weights" / "part").read_bytes() == b"weights"
+    (tree / "config.json").chmod(0o644)
+    (tree / "config.json").write_bytes(b"[]")
+    with there.open(artifact_store=store) as registry:
+        assert registry.fetch(model["model_id"]) == str(tree.resolve())
+    assert (tree / "config.json").read_bytes() == b"{}"
+
+
+def test_a_manifest_that_lies(here: Machine, there: Machine, shelf, store: str):
+    """What is under the name of a manifest, and is another one, is refused; nothing is made of it."""
+    model = _run(here, "publish", "--artifact", _directory(here), "--backend", "b").json
+    shelf.write(model["sha256"], b'modelog-manifest-v1\n{"path":"../x","size_bytes":0,"sha256":"' + b"0" * 64 + b'"}\n')
+
+    result = _run(there, "sync", "--once")
+
+    assert result.status == 5
+    assert "expected sha256" in result.err or "bytes" in result.err
+    assert not (there.registry_dir / "artifacts" / "trees").exists()
