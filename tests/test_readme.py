@@ -48,23 +48,23 @@ def _run(script: str, directory: Path, **variables: str) -> subprocess.Completed
 
 
 def test_sessions_and_python_show_what_happens(tmp_path: Path) -> None:
-    """Each command of the sessions prints the lines shown (`…` is anything); the Python block runs between the two."""
+    """Each command of the sessions prints the lines shown (`…` is anything); a Python block runs behind two of them."""
     for name in ("v1", "v2"):
         (tmp_path / f"{name}.onnx").write_bytes(name.encode() * 1000)
-    first, evidence, machines = _blocks("console")
-    (program,) = _blocks("python")
+    first, copies, evidence, machines = _blocks("console")
+    runtime, general = _blocks("python")
 
-    _check_session(first, tmp_path)
-    python = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
-    )
+    for session, program in ((first, general), (copies, runtime)):
+        _check_session(session, tmp_path)
+        python = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert python.returncode == 0, python.stderr
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")
     _check_session(evidence, tmp_path)
     (tmp_path / "nodes").mkdir()
     with nats_cluster.running(tmp_path / "nodes") as nodes:
         _check_session(machines, tmp_path, NODES=nodes.hosts)
-
-    assert python.returncode == 0, python.stderr
 
 
 def _check_session(block: str, directory: Path, **variables: str) -> None:
