@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from eventlog import artifact_match, artifacts, objects
+from eventlog import artifact_match, artifacts
 from eventlog.artifact_match import data_of
 from eventlog.artifact_memo import Memo
 from eventlog.artifacts import Artifact
 from eventlog.errors import RefusedError
-from eventlog.events import Event, ModelPublished
+from eventlog.events import Event
 from eventlog.file_digest import Progress
 from eventlog.model import path_of
 from eventlog.vault import Vault
@@ -105,11 +105,12 @@ class ArtifactPlaces:
         if artifact.files is None:
             self._store().put(artifact)
             return
+        if self._vault is None:
+            raise RefusedError("artifact store: expected a registry in a directory, got another")
         for file in artifact.files:
             path = os.path.join(artifact.path, file.path)
             self._store().put(Artifact(path, file.sha256, file.size_bytes, artifact.inside[file.path]))
-        path = objects.path_of(self._kept().top, artifact.sha256)
-        self._store().put(artifacts.hash_artifact(path))
+        self._store().put(artifacts.hash_artifact(self._vault.keep_manifest(artifact.files, artifact.sha256)))
 
     def locate(self, event: Event, progress: Progress | None = None) -> Artifact:
         """
@@ -137,20 +138,11 @@ class ArtifactPlaces:
         """
         if self._store_url is None or self._vault is None:
             return self._published(event, progress)
-        data, vault = data_of(event), self._vault
-        store, where = self._store(), objects.path_of(vault.top, data.sha256)
+        data = data_of(event)
         if data.artifact_files is None:
-            store.fetch(data.sha256, data.artifact_size_bytes, vault.top)
-        elif not self._is_right(vault.path_of(data.sha256, is_directory=True), data):
-            files = vault.manifest_of(data.sha256)
-            if files is None:
-                store.fetch(data.sha256, None, vault.top)
-                files = vault.manifest_of(data.sha256) or []
-            for file in files:
-                store.fetch(file.sha256, file.size_bytes, vault.top)
-            where = vault.keep_tree(files, data.sha256)
-        if data.artifact_files is not None:
-            where = vault.path_of(data.sha256, is_directory=True)
+            where = self._store().fetch(data.sha256, data.artifact_size_bytes, self._vault.top)
+        else:
+            where = self._fetched_tree(self._vault, data.sha256)
         return artifacts.hash_artifact(where, progress)
 
     def check(self, event: Event, progress: Progress | None = None, *, full: bool = False) -> Artifact:
@@ -183,11 +175,17 @@ class ArtifactPlaces:
             raise RefusedError(f"{what}: {artifact_match.remedy(data)}")
         return found
 
-    def _is_right(self, path: str, data: ModelPublished) -> bool:
-        try:
-            return artifact_match.matches(artifacts.hash_artifact(path), data)
-        except RefusedError:
-            return False
+    def _fetched_tree(self, vault: Vault, digest: str) -> str:
+        """Return a directory with that hash, fetched where it is not there, or is another. Raises RefusedError."""
+        if not vault.is_tree(digest):
+            files = vault.manifest_of(digest)
+            if files is None:
+                self._store().fetch(digest, None, vault.top)
+                files = vault.manifest_of(digest) or []
+            for file in files:
+                self._store().fetch(file.sha256, file.size_bytes, vault.top)
+            vault.keep_tree(files, digest)
+        return vault.path_of(digest, is_directory=True)
 
     def _keeping(self, place: Callable[[], Artifact], artifact: Artifact) -> Callable[[], Artifact] | None:
         """Return what is to be done with an artifact that *place* gives its place, or None where nothing is."""
@@ -203,11 +201,6 @@ class ArtifactPlaces:
             return kept
 
         return keep
-
-    def _kept(self) -> Vault:
-        if self._vault is None:
-            raise RefusedError("artifact store: expected a registry in a directory, got another")
-        return self._vault
 
     def _store(self) -> ArtifactStore:
         from eventlog.artifact_store import open_store  # noqa: PLC0415 - few share their artifacts

@@ -66,10 +66,11 @@ class Vault:
             return None
         return manifest.decode(durable.read_file(path, bytes_max=manifest.BYTES_MAX), path)
 
-    def keep_manifest(self, files: list[manifest.File], digest: str) -> None:
-        """Keep what a directory holds, so that a difference can be told file by file. Raises RefusedError."""
-        data = manifest.encode(files)
-        objects.bring(objects.path_of(self.top, digest), iter([data]), len(data))
+    def keep_manifest(self, files: list[manifest.File], digest: str) -> str:
+        """Keep what a directory holds, so that differences can be told one by one; return where. Raises RefusedError."""
+        data, path = manifest.encode(files), objects.path_of(self.top, digest)
+        objects.bring(path, iter([data]), len(data))
+        return path
 
     def keep_tree(self, files: list[manifest.File], digest: str) -> str:
         """
@@ -81,18 +82,21 @@ class Vault:
         with durable.refusing(path):
             durable.create_directory(os.path.dirname(path))
             with objects.guarded(path):
-                if not self._is_tree(path, digest):
+                if not self.is_tree(digest):
                     self._make_tree(path, files)
             durable.sync_ancestors(os.path.dirname(path))
         return path
 
-    def _is_tree(self, path: str, digest: str) -> bool:
+    def is_tree(self, digest: str) -> bool:
+        """Say whether the directory with a hash is there, whole and right."""
+        path = self.path_of(digest, is_directory=True)
         if not os.path.lexists(path):
             return False
         try:
-            return hash_artifact(path).sha256 == digest
+            found = hash_artifact(path)
         except RefusedError:
             return False
+        return found.sha256 == digest and found.files is not None
 
     def _make_tree(self, path: str, files: list[manifest.File]) -> None:
         with self._incoming() as directory:
