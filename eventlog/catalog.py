@@ -23,6 +23,7 @@ from eventlog.events import (
     JournalRewound,
     ModelPublished,
     ModelRolledBack,
+    RuntimeLoaded,
     SettingsChanged,
     activation_of,
 )
@@ -68,6 +69,9 @@ class Catalog(CatalogState):
                 raise self._impossible(event, f"a position from 0 to {event.position - 1}", f"{event.data.position}")
         elif isinstance(event.data, KeyAdded | KeyRevoked):
             self._key_changed(event, event.data)
+        elif isinstance(event.data, RuntimeLoaded):
+            if event.subject not in self.published or not 0 <= event.data.position < event.position:
+                raise self._impossible(event, "a model that was active at a position before", f"{event.subject}")
         elif isinstance(event.data, SettingsChanged):
             self.settings = event.data.settings
         elif isinstance(event.data, SnapshotTaken):

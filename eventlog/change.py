@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from eventlog import chain
 from eventlog.catalog import Catalog
-from eventlog.events import Event, HistoryReviewed, ModelPublished, ModelRolledBack, RequestRefused
+from eventlog.events import Event, HistoryReviewed, ModelPublished, ModelRolledBack, RequestRefused, RuntimeLoaded
 from eventlog.model import ModelMetadata, published_by
 
 
@@ -90,6 +90,8 @@ class Change(Struct, frozen=True):
             return f"{data.request} refused by {data.rule}: {data.message}"
         if isinstance(data, HistoryReviewed):
             return f"up to position {data.position}"
+        if isinstance(data, RuntimeLoaded):
+            return f"{self.event.subject} by {data.runtime}"
         return ""
 
 

@@ -182,7 +182,7 @@ def _check_place(event: Event, envelope: _Envelope, journal_id: str | None, wher
         raise _misfit(where, event.position, f"sequence {event.position:020d}", envelope.sequence)
     if event.time.tzinfo is not UTC:
         raise _misfit(where, event.position, "a time in UTC", event.time.isoformat())
-    if event.type.startswith("model.") and not MODEL_ID.fullmatch(event.subject or ""):
+    if event.type.startswith(("model.", "runtime.")) and not MODEL_ID.fullmatch(event.subject or ""):
         raise _misfit(where, event.position, "a model id as subject", repr(event.subject))
 
 

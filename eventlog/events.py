@@ -201,6 +201,26 @@ class SettingsChanged(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     reason: str | None = None
 
 
+class RuntimeLoaded(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    A runtime says that it uses a model, the event's subject, from now on: what ran, not only what was wished.
+
+    Attributes:
+        runtime: which one, in its own words.
+
+        position: of the event by which the model had become active.
+
+        sha256: of the artifact, as found just before it was loaded; 64 hex.
+
+        reason: what else the runtime says.
+    """
+
+    runtime: str
+    position: int
+    sha256: str
+    reason: str | None = None
+
+
 Data = (
     JournalCreated
     | ModelPublished
@@ -214,6 +234,7 @@ Data = (
     | KeyRevoked
     | SnapshotTaken
     | SettingsChanged
+    | RuntimeLoaded
 )
 
 EVENT_TYPES: dict[str, type[Data]] = {
@@ -229,6 +250,7 @@ EVENT_TYPES: dict[str, type[Data]] = {
     "key.revoked.v1": KeyRevoked,
     "journal.snapshot_taken.v1": SnapshotTaken,
     "settings.changed.v1": SettingsChanged,
+    "runtime.loaded.v1": RuntimeLoaded,
 }
 TYPE_NAMES = {data_type: name for name, data_type in EVENT_TYPES.items()}
 

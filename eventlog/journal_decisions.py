@@ -8,7 +8,7 @@ from datetime import datetime
 from eventlog.catalog import Catalog
 from eventlog.decisions import Decide, Decision, FindEvent, Terms, check_key, checked_answer, earlier_of
 from eventlog.errors import RefusedError
-from eventlog.events import HistoryReviewed, SettingsChanged
+from eventlog.events import HistoryReviewed, RuntimeLoaded, SettingsChanged
 from eventlog.key_events import KeyAdded, KeyRevoked
 from eventlog.snapshot import Settings
 
@@ -54,6 +54,21 @@ def change_settings(terms: Terms, change: Callable[[Settings], Settings], find_e
         if catalog.size == 0:
             raise RefusedError(f"{catalog.where}: expected a journal to record settings in, got none: publish first")
         return Decision("", SettingsChanged(wanted, terms.reason))
+
+    return decide
+
+
+def load(terms: Terms, model_id: str, data: RuntimeLoaded, find_event: FindEvent) -> Decide:
+    """Return the function that decides whether it is recorded that a runtime uses a model."""
+
+    def decide(catalog: Catalog, now: datetime) -> Decision:
+        earlier = earlier_of(terms, catalog, find_event)
+        if earlier is not None:
+            same = earlier.data == data and earlier.subject == model_id
+            return Decision(model_id, position=checked_answer(earlier, same).position)
+        if model_id not in catalog.published or not 0 <= data.position < catalog.size:
+            raise RefusedError(f"{catalog.where}: expected a model that was active here, got {model_id!r}: see list")
+        return Decision(model_id, data)
 
     return decide
 

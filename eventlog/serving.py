@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from eventlog import identity, journal_decisions
 from eventlog.administration import Administration
 from eventlog.artifact_places import ArtifactPlaces
 from eventlog.artifacts import Artifact
+from eventlog.catalog_state import ACTIVE
 from eventlog.errors import ProjectionLagError, RefusedError
-from eventlog.events import check_model_id
+from eventlog.events import Event, RuntimeLoaded, check_model_id
 from eventlog.file_digest import Progress
+from eventlog.log import log
 from eventlog.model import ModelMetadata
+
+WATCH_WAIT_SECONDS = 1.0
 
 
 class Loaded:
@@ -22,10 +28,13 @@ class Loaded:
         model: the six attributes.
 
         path: of the file or directory, absolute.
+
+        position: of the event by which it became active; None where it was loaded by its id.
     """
 
-    def __init__(self, model: ModelMetadata, artifact: Artifact) -> None:
+    def __init__(self, model: ModelMetadata, artifact: Artifact, position: int | None = None) -> None:
         self.model = model
+        self.position = position
         self.path = artifact.path
         self._artifact = artifact
 
@@ -64,19 +73,106 @@ class Serving(Administration):
         Raises as `list_models`, and RefusedError where there is no such model, or its bytes are not there.
         """
         check_model_id(model_id)
-        with self._threads:
-            catalog = self.catalog()
-            if model_id not in catalog.published:
-                raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
-            event, model = catalog.published[model_id], catalog.model(model_id)
-        return Loaded(model, self._places.check(event, progress, full=full))
+        catalog = self.catalog()
+        if model_id not in catalog.published:
+            raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
+        return Loaded(catalog.model(model_id), self._places.check(catalog.published[model_id], progress, full=full))
 
     def open_active(self, *, full: bool = False, progress: Progress | None = None) -> Loaded:
         """Do as `load` for the model that is active. Raises RefusedError, too, where none is."""
-        model = self.get_active_model()
-        if model is None:
-            raise RefusedError(f"{self._replay.journal.where}: expected an active model, got none: publish first")
-        return self.load(model.model_id, full=full, progress=progress)
+        catalog = self.catalog()
+        activation = catalog.active.get(ACTIVE)
+        if activation is None:
+            raise RefusedError(f"{catalog.where}: expected an active model, got none: publish first")
+        event = catalog.published[activation.model_id]
+        artifact = self._places.check(event, progress, full=full)
+        return Loaded(catalog.model(activation.model_id), artifact, activation.position)
+
+    def watch(
+        self,
+        seen: int | None = None,
+        *,
+        debounce_seconds: float = 0.1,
+        wait: Callable[[float], object] | None = None,
+    ) -> Iterator[Loaded]:
+        """
+        Yield the active model as `open_active` does, and each that takes its place from then on; for ever.
+
+        A model whose bytes are not there is not yielded: that is told, and it is looked at again until they are, or
+        another model is active. So whoever uses what came last uses what was checked.
+
+        Args:
+            seen: the `position` of the last one that was dealt with: what has become active since then is yielded,
+                also where it is the same model again. None: what is active now comes first.
+
+            debounce_seconds: activations that follow one another within that time are one, the last.
+
+            wait: called with the most seconds to wait before the next look; by default, the journal says when.
+
+        Raises:
+            JournalDamagedError: as `list_models`.
+
+            RefusedError: as `list_models` at the first look, or fewer events than *seen* have happened; later it is
+                told, and tried again.
+        """
+        size = self.catalog().size
+        if seen is not None and not 0 <= seen < size:
+            raise RefusedError(
+                f"{self._replay.journal.where}: expected a position below {size} that was seen, got {seen}: "
+                "where that many were seen before, the journal was rewound: run verify"
+            )
+        return self._watched(-1 if seen is None else seen, debounce_seconds, wait or self.wait)
+
+    def _watched(self, seen: int, debounce_seconds: float, wait: Callable[[float], object]) -> Iterator[Loaded]:
+        problem = ""
+        while True:
+            try:
+                if self._active_position() > seen:
+                    until = time.monotonic() + debounce_seconds
+                    while (left := until - time.monotonic()) > 0:
+                        wait(left)
+                    loaded = self.open_active()
+                    seen, problem = loaded.position or 0, ""
+                    yield loaded
+                    continue
+            except RefusedError as error:
+                if str(error) != problem:
+                    log.warning("%s: the model before stays", error)
+                problem = str(error)
+            wait(WATCH_WAIT_SECONDS)
+
+    def _active_position(self) -> int:
+        """Return where the active model became active; before the first position where none is."""
+        activation = self.catalog().active.get(ACTIVE)
+        return -1 if activation is None else activation.position
+
+    def report_loaded(
+        self,
+        loaded: Loaded,
+        *,
+        runtime: str,
+        actor: str | None = None,
+        reason: str | None = None,
+        request_id: str | None = None,
+    ) -> Event:
+        """
+        Record that a runtime uses what it got from `open_active` or `watch`; return that event.
+
+        Args:
+            runtime: which one; printable text.
+
+            actor, reason, request_id: as in `ModelRegistry.publish_model`.
+
+        Raises as `publish_model`, and RefusedError where it was loaded by its id.
+        """
+        if loaded.position is None:
+            raise RefusedError("loaded: expected the active model, from open_active or watch, got another")
+        terms = self._terms(actor, reason, request_id)
+        data = RuntimeLoaded(
+            identity.check_text("runtime", runtime), loaded.position, loaded.model.sha256, terms.reason
+        )
+        model_id = loaded.model.model_id
+        return self._record(lambda terms: journal_decisions.load(terms, model_id, data, self.read_event), terms)
 
     def fetch(self, model_id: str, *, progress: Progress | None = None) -> str:
         """

@@ -67,7 +67,7 @@ class Vault:
         return manifest.decode(durable.read_file(path, bytes_max=manifest.BYTES_MAX), path)
 
     def keep_manifest(self, files: list[manifest.File], digest: str) -> str:
-        """Keep what a directory holds, so that differences can be told one by one; return where. Raises RefusedError."""
+        """Keep what a directory holds, so that differences can be told in detail; return where. Raises RefusedError."""
         data, path = manifest.encode(files), objects.path_of(self.top, digest)
         objects.bring(path, iter([data]), len(data))
         return path

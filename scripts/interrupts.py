@@ -94,3 +94,19 @@ def interruptible() -> Iterator[Interrupts]:
             ending = interrupts.held and before == signal.SIG_DFL
             signal.signal(signal.SIGINT, signal.SIG_IGN if ending else before)
             sys.unraisablehook = report
+
+
+@contextmanager
+def stopping() -> Iterator[list[int]]:
+    """Give a list that is no longer empty once somebody wants us to stop; what is being done is finished first."""
+    stop: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        stop.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

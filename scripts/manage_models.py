@@ -82,6 +82,7 @@ VERBS = {
     "verify-receipt": "check such a proof, without a registry",
     "prove-consistency": "show that the journal extends an old tree head",
     "witness": "remember tree heads, refuse what does not extend them",
+    "watch": "tell a runtime when another model is active",
     "settings": "show or change how a registry behaves",
     "rebuild": "write the derived files anew from the journal",
     "verify": "audit the journal and the derived files",

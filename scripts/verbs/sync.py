@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 from eventlog.errors import LockTimeoutError, OutcomeUnknownError, ProjectionLagError, RefusedError, UnreachableError
 from eventlog.log import log
 from eventlog.model import ModelMetadata
-from scripts import options
+from scripts import interrupts, options
 from scripts.declared import Option, verb
 
 LOOK_SECONDS = 0.5
@@ -63,7 +59,7 @@ def command(
             log.info("%s: up to %d entries", registry_dir, size)
             return
         seen, problem = -1, ""
-        with _stopping() as stop:
+        with interrupts.stopping() as stop:
             while not stop:
                 try:
                     size, model = registry.sync(ready)
@@ -87,19 +83,3 @@ def _pause(stop: list[int]) -> None:
     until = time.monotonic() + PAUSE_SECONDS
     while not stop and time.monotonic() < until:
         time.sleep(PAUSE_SECONDS / 20)
-
-
-@contextmanager
-def _stopping() -> Iterator[list[int]]:
-    """Give a list that is no longer empty once somebody wants us to stop; what is being done is finished first."""
-    stop: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        stop.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

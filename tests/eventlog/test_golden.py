@@ -27,6 +27,7 @@ from eventlog.events import (
     JournalRewound,
     Remembered,
     RequestRefused,
+    RuntimeLoaded,
     SettingsChanged,
 )
 from eventlog.journal import Anchor
@@ -108,6 +109,8 @@ def _write(directory: str) -> None:
         files = [File("config.json", 2, "c" * 64)] if number == 6 else None
         artifact = Artifact("/kept", f"{number:x}" * 64, number * 1000, (0, 0, 0, 0, 0), files, origin=origin)
         run(decisions.publish(asked, artifact, "onnx", {}, lambda position: pytest.fail("no retry here")), asked)
+    loaded = Terms(actor="bot", request_id="loaded")
+    run(lambda catalog, now: Decision(catalog.active_id() or "", RuntimeLoaded("bot-1", 21, "6" * 64, "warm")), loaded)
     RegistryJson(directory, lock_timeout_seconds=1.0).write(replay.catalog, rebuild=True)
     os.unlink(os.path.join(directory, jsonl_stamp.NAME))  # of this file on this disk: nothing to keep
 

@@ -1,0 +1,141 @@
+"""`watch`: a runtime learns that another model is active, and gets the path of its bytes, just checked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from typing import Any
+
+from eventlog import durable
+from eventlog.errors import ModelogError, RefusedError
+from eventlog.log import log
+from eventlog.moments import POSITION_MAX
+from eventlog.serving import Loaded
+from scripts import interrupts, options, output
+from scripts.declared import Option, verb
+
+RETRY_SECONDS = 2.0
+LOOK_SECONDS = 0.2
+_SEEN_BYTES = 20
+
+
+class _StoppedError(Exception):
+    """Somebody wants us to end."""
+
+
+@verb(
+    Option(
+        "--exec",
+        "execute",
+        metavar="CMD",
+        help="Run by sh until it ends with 0; finds MODELOG_ARTIFACT_PATH, _MODEL_ID, _SHA256, _BACKEND, _POSITION.",
+    ),
+    Option("--seen", metavar="FILE", help="Keeps the position that was dealt with last, and begins behind it."),
+    Option(
+        "--debounce",
+        number=float,
+        least=0,
+        greatest=3600,
+        metavar="SECONDS",
+        default=0.1,
+        default_shown=True,
+        help="Changes within that time are one, the last.",
+    ),
+    Option("--report", metavar="NAME", help="Record that the runtime NAME uses the model, once CMD has ended with 0."),
+    Option("--limit", number=int, least=1, metavar="N", help="End after N models."),
+    options.SHARING,
+    options.SIGNING,
+    options.TRUSTING,
+    options.WAITING,
+    *options.COMMON,
+)
+def command(
+    execute: str | None,
+    seen: str | None,
+    debounce: float,
+    report: str | None,
+    limit: int | None,
+    artifact_store: str | None,
+    sign_key: str | None,
+    public_key: str | None,
+    lock_timeout: float,
+    registry_dir: str,
+    state_dir: str | None,
+    journal: str | None,
+) -> None:
+    """
+    Print the active model and, whenever another one takes its place, that one, its bytes just checked; until SIGTERM.
+
+    A model whose bytes are not there is not shown: the one before stays. With --seen nothing is missed by whoever was
+    killed: what has become active meanwhile comes first.
+    """
+    settings: dict[str, Any] = {"artifact_store": artifact_store, "sign_key": sign_key, "public_key": public_key}
+    with (
+        options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **settings) as registry,
+        interrupts.stopping() as stop,
+    ):
+
+        def wait(seconds: float) -> None:
+            if stop:
+                raise _StoppedError
+            registry.wait(min(seconds, LOOK_SECONDS))
+
+        last, done = _read(seen), 0
+        try:
+            while True:
+                for loaded in registry.watch(last, debounce_seconds=debounce, wait=wait):
+                    if not _deal_with(loaded, execute):
+                        break
+                    if report is not None:
+                        _report(registry, loaded, report)
+                    last, done = loaded.position, done + 1
+                    _write(seen, last)
+                    if done == limit:
+                        return
+                until = time.monotonic() + RETRY_SECONDS
+                while time.monotonic() < until:
+                    wait(RETRY_SECONDS)
+        except _StoppedError:
+            return
+
+
+def _deal_with(loaded: Loaded, execute: str | None) -> bool:
+    """Print a model, and run the command; say whether that ended well."""
+    told = {**loaded.model.to_dict(), "artifact_path": loaded.path, "position": loaded.position}
+    output.print_json(told, one_line=True)
+    if execute is None:
+        return True
+    names = ("model_id", "artifact_path", "sha256", "backend", "position")
+    ours = {f"MODELOG_{name.upper()}": os.fsdecode(os.fsencode(str(told[name]))) for name in names}
+    ours["MODELOG_ARTIFACT_PATH"] = loaded.path
+    command = ["/bin/sh", "-c", execute]
+    status = subprocess.run(command, env={**os.environ, **ours}, check=False).returncode  # noqa: S603 - as was asked
+    if status != 0:
+        log.warning("%s: the command ended with status %d: tried again", loaded.model.model_id, status)
+    return status == 0
+
+
+def _report(registry: Any, loaded: Loaded, runtime: str) -> None:
+    """Record that a model runs; the runtime goes on, whatever becomes of that."""
+    try:
+        registry.report_loaded(loaded, runtime=runtime, request_id=f"loaded-{runtime}-{loaded.position}")
+    except ModelogError as error:
+        log.warning("%s: not recorded that %s runs it: %s", loaded.model.model_id, runtime, error)
+
+
+def _read(path: str | None) -> int | None:
+    """Return the position in a file; None where there is no file. Raises RefusedError where it holds another thing."""
+    if path is None or not os.path.lexists(path):
+        return None
+    with durable.refusing(f"--seen {path}"):
+        text = durable.read_start(path, _SEEN_BYTES).decode("ascii", "replace").strip()
+    if not text.isdecimal() or int(text) > POSITION_MAX:
+        raise RefusedError(f"--seen {path}: expected a position, got {text!r:.80}: remove the file to begin anew")
+    return int(text)
+
+
+def _write(path: str | None, position: int | None) -> None:
+    if path is not None:
+        with durable.refusing(f"--seen {path}"):
+            durable.replace_file(os.path.abspath(path), b"%d\n" % (position or 0))
