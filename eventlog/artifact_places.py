@@ -15,8 +15,10 @@ from eventlog import artifact_match, artifacts
 from eventlog.artifact_match import data_of
 from eventlog.artifact_memo import Memo
 from eventlog.artifacts import Artifact
+from eventlog.contents import Contents
 from eventlog.errors import RefusedError
 from eventlog.events import Event
+from eventlog.file_contents import Findings
 from eventlog.file_digest import Progress
 from eventlog.model import path_of
 from eventlog.vault import Vault
@@ -32,14 +34,19 @@ class Taken:
     Attributes:
         artifact: as it is recorded.
 
+        contents: what its headers say, or None.
+
         must_keep: whether it has a place to be put in before it is recorded.
 
     Args:
         keep: puts it where it is recorded to be, and returns it as it is there.
     """
 
-    def __init__(self, artifact: Artifact, keep: Callable[[], Artifact] | None = None) -> None:
+    def __init__(
+        self, artifact: Artifact, contents: Contents | None, keep: Callable[[], Artifact] | None = None
+    ) -> None:
         self.artifact = artifact
+        self.contents = contents
         self.must_keep = keep is not None
         self._keep = keep
         self._kept: Artifact | None = None
@@ -80,19 +87,20 @@ class ArtifactPlaces:
 
         Raises as `hash_artifact` and `Vault.copying`.
         """
+        found = Findings()
         if not copy:
-            artifact = artifacts.hash_artifact(path, progress)
-            yield Taken(artifact, self._keeping(lambda: artifact, artifact) if not dry_run else None)
+            artifact = artifacts.hash_artifact(path, progress, look=found.look)
+            yield Taken(artifact, found.contents(), self._keeping(lambda: artifact, artifact) if not dry_run else None)
         elif self._vault is None:
             raise RefusedError("--copy: expected a registry in a directory, which can keep one, got another")
         elif dry_run:
-            artifact = artifacts.hash_artifact(path, progress)
-            taken = Taken(self._vault.as_kept(artifact), lambda: artifact)
+            artifact = artifacts.hash_artifact(path, progress, look=found.look)
+            taken = Taken(self._vault.as_kept(artifact), found.contents(), lambda: artifact)
             taken.keep()  # what is looked at again is the file itself
             yield taken
         else:
-            with self._vault.copying(path, progress) as copied:
-                yield Taken(copied.artifact, self._keeping(copied.keep, copied.artifact))
+            with self._vault.copying(path, progress, found.look) as copied:
+                yield Taken(copied.artifact, found.contents(), self._keeping(copied.keep, copied.artifact))
 
     def share(self, artifact: Artifact) -> None:
         """

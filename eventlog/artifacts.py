@@ -28,6 +28,9 @@ KEPT = "artifacts"
 Receive = Callable[[str, int], AbstractContextManager[int | None]]
 """Given the path of a file in an artifact (empty for the file itself) and its size, gives where to copy its bytes."""
 
+Look = Callable[[str, int, int], object]
+"""Called with the name of a file in an artifact, the file, open, and its size in bytes."""
+
 
 class Artifact(Struct, frozen=True):
     """
@@ -68,13 +71,18 @@ class Artifact(Struct, frozen=True):
 
 
 def hash_artifact(
-    path: str | os.PathLike[str], progress: Progress | None = None, receive: Receive | None = None
+    path: str | os.PathLike[str],
+    progress: Progress | None = None,
+    receive: Receive | None = None,
+    look: Look | None = None,
 ) -> Artifact:
     """
     Hash a file or a directory.
 
     Args:
         receive: asked for each file where its bytes are to be copied to, meanwhile.
+
+        look: called with each file, as long as it is sure that it holds the bytes that were hashed.
 
     Raises:
         RefusedError: missing, unreadable, neither a regular file nor a directory of them, or changed while it was read.
@@ -85,10 +93,10 @@ def hash_artifact(
         resolved = os.path.realpath(given, strict=True)
         status = os.stat(resolved)
         if stat.S_ISDIR(status.st_mode):
-            return _hash_directory(where, resolved, progress, receive or _nowhere)
+            return _hash_directory(where, resolved, progress, receive or _nowhere, look)
         if not stat.S_ISREG(status.st_mode):
             raise RefusedError(f"{where}: expected a file or a directory, got {durable.kind_of(status.st_mode)}")
-        digest, state = _hash_file(where, resolved, "", progress, receive or _nowhere)
+        digest, state = _hash_file(where, resolved, "", progress, receive or _nowhere, look)
     return Artifact(resolved, digest, state[2], state)
 
 
@@ -164,13 +172,17 @@ def located(path: str, digest: str, home: str | None) -> str:
     return os.path.join(home, path) if is_kept else path
 
 
-def _hash_file(where: str, path: str, name: str, progress: Progress | None, receive: Receive) -> tuple[str, State]:
+def _hash_file(
+    where: str, path: str, name: str, progress: Progress | None, receive: Receive, look: Look | None
+) -> tuple[str, State]:
     """Return the SHA-256 of a file's bytes, and what it looks like."""
     descriptor = durable.open_regular(path, os.O_RDONLY)
     try:
         before = os.fstat(descriptor)
         with receive(name, before.st_size) as into:
             digest, size_bytes = digest_of(descriptor, before.st_size, progress, into)
+        if look is not None:
+            look(name or os.path.basename(path), descriptor, size_bytes)
         state = state_of(os.fstat(descriptor))
     finally:
         os.close(descriptor)
@@ -179,7 +191,7 @@ def _hash_file(where: str, path: str, name: str, progress: Progress | None, rece
     return digest, state
 
 
-def _hash_directory(where: str, top: str, progress: Progress | None, receive: Receive) -> Artifact:
+def _hash_directory(where: str, top: str, progress: Progress | None, receive: Receive, look: Look | None) -> Artifact:
     """Hash all files of a directory, in the order of their names."""
     states, inside = _look(where, top)
     manifest.check(list(states), where)
@@ -193,7 +205,7 @@ def _hash_directory(where: str, top: str, progress: Progress | None, receive: Re
 
     files = []
     for name in sorted(states, key=os.fsencode):
-        digest, state = _hash_file(where, os.path.join(top, name), name, advance, receive)
+        digest, state = _hash_file(where, os.path.join(top, name), name, advance, receive, look)
         if state != states[name]:
             raise _changed(where, name)
         files.append(manifest.File(name, state[2], digest))

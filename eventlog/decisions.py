@@ -17,6 +17,7 @@ from eventlog import artifacts
 from eventlog.artifacts import Artifact
 from eventlog.catalog import Catalog
 from eventlog.catalog_state import ACTIVE
+from eventlog.contents import Contents
 from eventlog.errors import JournalDamagedError, RefusedError, refused_by
 from eventlog.events import (
     WANTED_CHARACTERS_MAX,
@@ -93,7 +94,12 @@ FindEvent = Callable[[int], Event]
 
 
 def publish(
-    terms: Terms, artifact: Artifact, backend: str, dataset_metadata: dict[str, object], find_event: FindEvent
+    terms: Terms,
+    artifact: Artifact,
+    backend: str,
+    dataset_metadata: dict[str, object],
+    find_event: FindEvent,
+    contents: Contents | None = None,
 ) -> Decide:
     """Return the function that decides a publish."""
     recorded, origin = artifact.path, artifact.origin
@@ -116,6 +122,7 @@ def publish(
             artifact_files=None if artifact.files is None else len(artifact.files),
             origin_path=origin_path,
             origin_path_hex=origin_path_hex,
+            contents=contents,
         )
         earlier = earlier_of(terms, catalog, find_event)
         if earlier is not None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from eventlog.contents import Contents
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
@@ -54,6 +55,8 @@ class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
         artifact_files: how many files a directory holds; None for a file.
 
+        contents: what the artifact's headers said, where its format is known.
+
         origin_path, origin_path_hex: what was published, where the registry keeps a copy of it; as the path above.
     """
 
@@ -69,6 +72,7 @@ class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     artifact_files: int | None = None
     origin_path: str | None = None
     origin_path_hex: str | None = None
+    contents: Contents | None = None
 
 
 class ModelRolledBack(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):

@@ -209,7 +209,7 @@ def _under_settings(keeps: bool | None, taken: Taken, prepare: Callable[..., Dec
         keeps: whether it was taken because the settings ask for copies, or do not; where they do no longer, deciding
             raises `_OtherSettingsError`. None where nobody asked the settings.
     """
-    decide = prepare(terms, taken.artifact)
+    decide = prepare(terms, taken.artifact, contents=taken.contents)
 
     def decide_under_settings(catalog: Catalog, now: datetime) -> Decision:
         if keeps not in (None, catalog.settings.copy):

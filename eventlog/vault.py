@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from itertools import count
 
 from eventlog import durable, durable_directories, locking, manifest, objects
-from eventlog.artifacts import KEPT, Artifact, as_it_is, hash_artifact, kept_path
+from eventlog.artifacts import KEPT, Artifact, Look, as_it_is, hash_artifact, kept_path
 from eventlog.errors import RefusedError, reason_of
 from eventlog.file_digest import Progress
 from eventlog.log import log
@@ -40,9 +40,14 @@ class Vault:
         self.top = os.path.join(self._home, KEPT)
 
     @contextmanager
-    def copying(self, path: str | os.PathLike[str], progress: Progress | None) -> Iterator[Copy]:
+    def copying(
+        self, path: str | os.PathLike[str], progress: Progress | None, look: Look | None = None
+    ) -> Iterator[Copy]:
         """
         Copy a file or a directory, and hash it meanwhile; nothing is kept before `Copy.keep`.
+
+        Args:
+            look: as of `hash_artifact`.
 
         Raises:
             RefusedError: as `hash_artifact`; or there is no room for it, or it holds the registry itself.
@@ -52,7 +57,7 @@ class Vault:
             raise RefusedError(f"artifact {given}: expected a directory without this registry in it, got one with it")
         with self._incoming() as directory:
             copy = Copy(self, directory)
-            copy.artifact = self.as_kept(hash_artifact(path, progress, copy.receive))
+            copy.artifact = self.as_kept(hash_artifact(path, progress, copy.receive, look))
             yield copy
 
     def path_of(self, digest: str, *, is_directory: bool) -> str:

@@ -68,6 +68,7 @@ def print_model(registry: RegistryReader, catalog: Catalog, model_id: str, outpu
         "artifact_size_bytes": event.data.artifact_size_bytes,
         "artifact_files": event.data.artifact_files,
         "origin_path": origin_shown(event.data),
+        "contents": None if event.data.contents is None else msgspec.to_builtins(event.data.contents),
     }
     active = catalog.active[ACTIVE]
     history |= _activation("activated", active if active.model_id == model_id else None)
@@ -84,6 +85,7 @@ def print_model(registry: RegistryReader, catalog: Catalog, model_id: str, outpu
         rows.print_rows([fields], tuple(fields), output_format)
     else:
         fields["dataset_metadata"] = metadata_text(fields["dataset_metadata"])
+        fields["contents"] = metadata_text(fields["contents"] or {}) or None
         output.print_fields([(name, _words(value)) for name, value in fields.items()])
 
 

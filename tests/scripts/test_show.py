@@ -12,6 +12,7 @@ HISTORY = [
     "artifact_size_bytes",
     "artifact_files",
     "origin_path",
+    "contents",
 ]
 AS_OF = ["as_of_position", "as_of_hash"]
 ACTIVATION = ["activated_at", "activated_actor", "activated_reason", "activated_position"]
