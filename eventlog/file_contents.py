@@ -77,7 +77,7 @@ class Findings:
         try:
             found = describe(descriptor, size_bytes, name)
         except MalformedError as error:
-            log.warning("%s: its header is not described: %s", os.fsencode(name).decode("utf-8", "replace"), error)
+            log.info("%s: its header is not described: %s", os.fsencode(name).decode("utf-8", "replace"), error)
             return
         if found is not None:
             self._found.append(found)

@@ -222,6 +222,7 @@ def test_headers_that_lie(
         _described(path)
     assert "\n" not in str(raised.value)
 
+    caplog.set_level("INFO")
     place.open().publish_model(path, backend="b")
 
     data_of = place.event(1).data
