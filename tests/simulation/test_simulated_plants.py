@@ -101,7 +101,7 @@ PLANTS = {
         Transaction, "_attempt", "catalog = self._replay.catch_up()", "catalog = self._replay.catalog"
     ),
     "an id is recorded again": Plant(
-        decisions, "_earlier", "catalog.positions.get(terms.request_id, older=not terms.own_id)", "None"
+        decisions, "earlier_of", "catalog.positions.get(terms.request_id, older=not terms.own_id)", "None"
     ),
     "two models of one second": Plant(artifacts, "new_model_id", "while model_id in taken:", "while False:"),
 }
