@@ -9,10 +9,11 @@ from msgspec.structs import replace
 from eventlog import journal_decisions
 from eventlog.decisions import Decide, Terms
 from eventlog.errors import RefusedError
-from eventlog.events import Event, SettingsChanged
+from eventlog.events import Event
 from eventlog.key_events import KeyRevoked
 from eventlog.refusals import RecordedRequests
-from eventlog.snapshot import Settings
+from eventlog.snapshot import Settings, SettingsChanged
+from eventlog.training_events import TrainingFailed
 
 if TYPE_CHECKING:
     from eventlog.signed_note import PrivateKey, PublicKey
@@ -97,6 +98,11 @@ class Administration(RecordedRequests):
         terms = replace(self._terms(actor, reason, request_id), key=None)
         data = KeyRevoked(str(key), terms.reason)
         return self._record(lambda terms: journal_decisions.change_key(terms, data, self.read_event), terms)
+
+    def report_failed_training(self, data: TrainingFailed, *, actor: str | None = None) -> Event:
+        """Record that a training run failed; return that event. Raises as `publish_model`."""
+        terms = self._terms(actor, data.reason, None)
+        return self._record(lambda terms: journal_decisions.fail_training(terms, data, self.read_event), terms)
 
     @property
     def settings(self) -> Settings:

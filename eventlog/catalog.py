@@ -24,14 +24,13 @@ from eventlog.events import (
     ModelPublished,
     ModelRolledBack,
     RuntimeLoaded,
-    SettingsChanged,
     activation_of,
 )
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
 from eventlog.model_rows import RowsHash
 from eventlog.runs import StoredActivation, StoredPublication
-from eventlog.snapshot import Place, SnapshotTaken
+from eventlog.snapshot import Place, SettingsChanged, SnapshotTaken
 
 _RUN_MIN = 4
 

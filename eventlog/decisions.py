@@ -19,15 +19,9 @@ from eventlog.catalog import Catalog
 from eventlog.catalog_state import ACTIVE
 from eventlog.contents import Contents
 from eventlog.errors import JournalDamagedError, RefusedError, refused_by
-from eventlog.events import (
-    WANTED_CHARACTERS_MAX,
-    Data,
-    Event,
-    ModelPublished,
-    ModelRolledBack,
-    RequestRefused,
-)
+from eventlog.events import WANTED_CHARACTERS_MAX, Data, Event, ModelPublished, ModelRolledBack, RequestRefused
 from eventlog.journal import Anchor
+from eventlog.training_events import Training
 
 
 class Terms(Struct, frozen=True):
@@ -100,6 +94,7 @@ def publish(
     dataset_metadata: dict[str, object],
     find_event: FindEvent,
     contents: Contents | None = None,
+    training: Training | None = None,
 ) -> Decide:
     """Return the function that decides a publish."""
     recorded, origin = artifact.path, artifact.origin
@@ -123,6 +118,7 @@ def publish(
             origin_path=origin_path,
             origin_path_hex=origin_path_hex,
             contents=contents,
+            training=training,
         )
         earlier = earlier_of(terms, catalog, find_event)
         if earlier is not None:

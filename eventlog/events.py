@@ -17,7 +17,8 @@ from eventlog.contents import Contents
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
-from eventlog.snapshot import Activation, Settings, SnapshotTaken
+from eventlog.snapshot import Activation, SettingsChanged, SnapshotTaken
+from eventlog.training_events import Training, TrainingFailed
 
 FORMAT_VERSION = 1
 MODEL_ID = re.compile(r"[0-9]{14}(?:[0-9]{6})?_[0-9a-f]{8}")
@@ -57,6 +58,8 @@ class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
         contents: what the artifact's headers said, where its format is known.
 
+        training: how it came about, where a training run published it.
+
         origin_path, origin_path_hex: what was published, where the registry keeps a copy of it; as the path above.
     """
 
@@ -73,6 +76,7 @@ class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     origin_path: str | None = None
     origin_path_hex: str | None = None
     contents: Contents | None = None
+    training: Training | None = None
 
 
 class ModelRolledBack(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -191,20 +195,6 @@ class HistoryReviewed(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     reason: str | None = None
 
 
-class SettingsChanged(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """
-    A person decided how the registry behaves where a request does not say.
-
-    Attributes:
-        settings: all of them, as they are from now on.
-
-        reason: why.
-    """
-
-    settings: Settings
-    reason: str | None = None
-
-
 class RuntimeLoaded(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """
     A runtime says that it uses a model, the event's subject, from now on: what ran, not only what was wished.
@@ -239,6 +229,7 @@ Data = (
     | SnapshotTaken
     | SettingsChanged
     | RuntimeLoaded
+    | TrainingFailed
 )
 
 EVENT_TYPES: dict[str, type[Data]] = {
@@ -255,6 +246,7 @@ EVENT_TYPES: dict[str, type[Data]] = {
     "journal.snapshot_taken.v1": SnapshotTaken,
     "settings.changed.v1": SettingsChanged,
     "runtime.loaded.v1": RuntimeLoaded,
+    "training.failed.v1": TrainingFailed,
 }
 TYPE_NAMES = {data_type: name for name, data_type in EVENT_TYPES.items()}
 

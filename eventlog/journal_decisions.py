@@ -8,9 +8,10 @@ from datetime import datetime
 from eventlog.catalog import Catalog
 from eventlog.decisions import Decide, Decision, FindEvent, Terms, check_key, checked_answer, earlier_of
 from eventlog.errors import RefusedError
-from eventlog.events import HistoryReviewed, RuntimeLoaded, SettingsChanged
+from eventlog.events import HistoryReviewed, RuntimeLoaded
 from eventlog.key_events import KeyAdded, KeyRevoked
-from eventlog.snapshot import Settings
+from eventlog.snapshot import Settings, SettingsChanged
+from eventlog.training_events import TrainingFailed
 
 
 def review(terms: Terms, examined: int, wanted: int | None, find_event: FindEvent) -> Decide:
@@ -69,6 +70,20 @@ def load(terms: Terms, model_id: str, data: RuntimeLoaded, find_event: FindEvent
         if model_id not in catalog.published or not 0 <= data.position < catalog.size:
             raise RefusedError(f"{catalog.where}: expected a model that was active here, got {model_id!r}: see list")
         return Decision(model_id, data)
+
+    return decide
+
+
+def fail_training(terms: Terms, data: TrainingFailed, find_event: FindEvent) -> Decide:
+    """Return the function that decides whether it is recorded that a training run failed."""
+
+    def decide(catalog: Catalog, now: datetime) -> Decision:
+        earlier = earlier_of(terms, catalog, find_event)
+        if earlier is not None:
+            return Decision("", position=checked_answer(earlier, isinstance(earlier.data, TrainingFailed)).position)
+        if catalog.size == 0:
+            raise RefusedError(f"{catalog.where}: there is no history yet: publish first")
+        return Decision("", data)
 
     return decide
 

@@ -106,6 +106,15 @@ class RegistryReader:
             model_id = catalog.active_id()
             return None if model_id is None else catalog.model(model_id)
 
+    def published_by_request(self, request_id: str) -> ModelMetadata | None:
+        """Return the model that a request with this id has published, or None. Raises as `list_models`."""
+        with self._threads:
+            catalog = self.catalog()
+            position = catalog.positions.get(request_id)
+            event = None if position is None else self.read_event(position)
+            published = event is not None and isinstance(event.data, ModelPublished)
+            return catalog.model(event.subject or "") if event is not None and published else None
+
     def displacement(self, model_id: str, catalog: Catalog) -> Activation | None:
         """
         Return the latest activation of another model that displaced a published one; None where that is active.

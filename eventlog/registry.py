@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eventlog import artifacts, decisions, identity
 from eventlog import dataset_metadata as metadata_rules
 from eventlog.artifact_places import Taken
 from eventlog.catalog import Catalog
-from eventlog.decisions import Decide, Decision, Terms
+from eventlog.decisions import Decide, Decision, FindEvent, Terms
 from eventlog.errors import ModelogError, ModelRegistryError, RefusedError, refused_by
 from eventlog.events import check_model_id
 from eventlog.file_digest import Progress
 from eventlog.model import ModelMetadata
 from eventlog.serving import Serving
+from eventlog.training_events import Training
+
+if TYPE_CHECKING:
+    from eventlog.training import TrainingRun
 
 
 class _OtherSettingsError(ModelRegistryError):
@@ -51,6 +55,7 @@ class ModelRegistry(Serving):
         expect_active: str | None = None,
         take_over: bool = False,
         dry_run: bool = False,
+        training: Training | None = None,
         progress: Progress | None = None,
     ) -> ModelMetadata:
         """
@@ -75,14 +80,12 @@ class ModelRegistry(Serving):
 
             dry_run: decide, and change nothing.
 
+            training: how it came about; see `training_run`.
+
             progress: called with bytes hashed and bytes in all.
 
-        Raises:
-            RefusedError, JournalDamagedError: nothing changed.
-
-            OutcomeUnknownError: ask again with the same `request_id`.
-
-            ProjectionLagError: it is recorded; a derived file is behind.
+        Raises RefusedError, JournalDamagedError: nothing changed; OutcomeUnknownError: ask again with the same
+            `request_id`; ProjectionLagError: it is recorded; a derived file is behind.
         """
         wanted = {"artifact": artifact_path, "backend": backend, "expect_active": expect_active}
         with self.on_record("publish", wanted, actor=actor, reason=reason, request_id=request_id, dry_run=dry_run):
@@ -91,13 +94,41 @@ class ModelRegistry(Serving):
                 identity.check_text("backend", backend)
             with refused_by("metadata"):
                 metadata = metadata_rules.checked(dataset_metadata or {})
-            prepare = partial(decisions.publish, backend=backend, dataset_metadata=metadata, find_event=self.read_event)
+            prepare = partial(decisions.publish, backend=backend, dataset_metadata=metadata, training=training)
             while True:
                 keeps = self._keeps_copies() if copy is None else copy
                 taking = self._taking(artifact_path, progress, copy=keeps, dry_run=dry_run)
                 with suppress(_OtherSettingsError), taking as taken:
-                    decide = partial(_under_settings, keeps if copy is None else None, taken, prepare)
+                    decide = partial(_under_settings, keeps if copy is None else None, taken, prepare, self.read_event)
                     return self._publish(taken, decide, terms, take_over, dry_run)
+
+    def training_run(
+        self,
+        *,
+        backend: str,
+        dataset_metadata: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
+        **terms: Any,
+    ) -> AbstractContextManager[TrainingRun]:
+        """
+        Publish what a block leaves as `run.artifact`, with how long it took, the git commit and the host.
+
+        A block that ends with an error is recorded as a failed run, and the error goes on.
+
+        Args:
+            backend, dataset_metadata: as in `publish_model`.
+
+            run_id: of the run, such as a scheduler's; with the same id a model is published once, however often the
+                run is tried, and `run.model` says so from the start. Random by default.
+
+            terms: what else `publish_model` takes, but for the id.
+
+        Raises, at the end of the block, as `publish_model`, and RefusedError where `run.artifact` was not set: nothing
+            was recorded.
+        """
+        from eventlog import training  # noqa: PLC0415 - few train
+
+        return training.run(self, backend=backend, dataset_metadata=dataset_metadata, run_id=run_id, **terms)
 
     def rollback(
         self,
@@ -201,7 +232,9 @@ class ModelRegistry(Serving):
         return self._replay.catalog.settings.copy
 
 
-def _under_settings(keeps: bool | None, taken: Taken, prepare: Callable[..., Decide], terms: Terms) -> Decide:
+def _under_settings(
+    keeps: bool | None, taken: Taken, prepare: Callable[..., Decide], find_event: FindEvent, terms: Terms
+) -> Decide:
     """
     Return the function that decides to publish what was *taken*.
 
@@ -209,7 +242,7 @@ def _under_settings(keeps: bool | None, taken: Taken, prepare: Callable[..., Dec
         keeps: whether it was taken because the settings ask for copies, or do not; where they do no longer, deciding
             raises `_OtherSettingsError`. None where nobody asked the settings.
     """
-    decide = prepare(terms, taken.artifact, contents=taken.contents)
+    decide = prepare(terms, taken.artifact, contents=taken.contents, find_event=find_event)
 
     def decide_under_settings(catalog: Catalog, now: datetime) -> Decision:
         if keeps not in (None, catalog.settings.copy):

@@ -51,6 +51,20 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     copy: bool = False
 
 
+class SettingsChanged(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    A person decided how the registry behaves where a request does not say.
+
+    Attributes:
+        settings: all of them, as they are from now on.
+
+        reason: why.
+    """
+
+    settings: Settings
+    reason: str | None = None
+
+
 class SnapshotTaken(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """
     The state of the fold just before this entry, so that nobody needs to fold everything again to go on from here.

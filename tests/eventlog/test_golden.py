@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from support import Clock, Randomness
+from support import START, Clock, Randomness
 
 from eventlog import chain, codec, decisions
 from eventlog.artifacts import Artifact
+from eventlog.contents import Contents
 from eventlog.decisions import Decide, Decision, Terms
 from eventlog.engines import jsonl_stamp, open_journal
 from eventlog.events import (
@@ -28,13 +29,13 @@ from eventlog.events import (
     Remembered,
     RequestRefused,
     RuntimeLoaded,
-    SettingsChanged,
 )
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
 from eventlog.manifest import File
 from eventlog.replay import Replay
-from eventlog.snapshot import Settings
+from eventlog.snapshot import Settings, SettingsChanged
+from eventlog.training_events import Training, TrainingFailed
 from eventlog.transaction import Transaction
 from eventlog.verify import verify
 from projections import ModelRegistry, verify_registry
@@ -104,11 +105,16 @@ def _write(directory: str) -> None:
         run(lambda catalog, now: Decision("", replace(catalog.taken(), **told)), taking)  # noqa: B023
     settings = Terms(actor="ana@trainer-3", request_id="settings")
     run(lambda catalog, now: Decision("", SettingsChanged(Settings(copy=True), "never again")), settings)
+    contents = Contents("onnx", True, 2, 10, {"FLOAT": 2}, {"ai.onnx": 18}, "spox 1")
+    training = Training("run-1", START, 1.5, "trainer-3", "a" * 40, True)
     for number, origin in ((5, "/srv/models/first.onnx"), (6, os.fsdecode(b"/srv/models/\xfe"))):
         asked = Terms(actor="ana@trainer-3", request_id=f"publish-{number}")
         files = [File("config.json", 2, "c" * 64)] if number == 6 else None
         artifact = Artifact("/kept", f"{number:x}" * 64, number * 1000, (0, 0, 0, 0, 0), files, origin=origin)
-        run(decisions.publish(asked, artifact, "onnx", {}, lambda position: pytest.fail("no retry here")), asked)
+        find = lambda position: pytest.fail("no retry here")  # noqa: E731 - as above
+        run(decisions.publish(asked, artifact, "onnx", {}, find, contents, training), asked)
+    failed = Terms(actor="ana@trainer-3", request_id="failed")
+    run(lambda catalog, now: Decision("", TrainingFailed("onnx", training, "ValueError: NaN", "nightly")), failed)
     loaded = Terms(actor="bot", request_id="loaded")
     run(lambda catalog, now: Decision(catalog.active_id() or "", RuntimeLoaded("bot-1", 21, "6" * 64, "warm")), loaded)
     RegistryJson(directory, lock_timeout_seconds=1.0).write(replay.catalog, rebuild=True)
