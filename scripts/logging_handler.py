@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TextIO
 
 from eventlog import log
-from scripts.output import escape
+from scripts.output import log_line
 
 
-class _Escaping(logging.Formatter):
-    """`warning: what happened`, on one line whatever the message holds; a traceback keeps its lines."""
+class _Spelling(logging.Formatter):
+    """As `scripts.output.log_line` has it."""
+
+    def __init__(self, form: Callable[[], str]) -> None:
+        super().__init__()
+        self._form = form
 
     def format(self, record: logging.LogRecord) -> str:
-        lines = [f"{record.levelname.lower()}: {escape(record.getMessage())}"]
-        if record.exc_info:
-            lines += map(escape, self.formatException(record.exc_info).split("\n"))
-        return "\n".join(lines)
+        traceback = self.formatException(record.exc_info) if record.exc_info else ""
+        return log_line(record.levelname.lower(), record.getMessage(), self._form(), traceback)
 
 
-def attached(stream: TextIO, level: str) -> tuple[logging.Handler, tuple[int, bool]]:
-    """Show the log on *stream* from *level* on; return the handler, and what `detach` puts back."""
+def attached(stream: TextIO, level: str, form: Callable[[], str]) -> tuple[logging.Handler, tuple[int, bool]]:
+    """Show the log on *stream* from *level* on, in a *form*; return the handler, and what `detach` puts back."""
     logger = logging.getLogger(log.NAME)
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_Escaping())
+    handler.setFormatter(_Spelling(form))
     before = logger.level, logging.raiseExceptions
     logger.addHandler(handler)
     logger.setLevel(level.upper())

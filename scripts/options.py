@@ -29,6 +29,7 @@ SETTINGS = tuple(
         "ARTIFACT_STORE",
         "LOCK_TIMEOUT",
         "LOG_LEVEL",
+        "LOG_FORMAT",
         "RECORD_REFUSALS",
         "SIGN_KEY",
         "PUBLIC_KEY",
@@ -79,6 +80,17 @@ LOG_LEVEL = Option(
     read=stderr_log.set_level,
     help="How much to say on stderr.",
 )
+LOG_FORMAT = Option(
+    "--log-format",
+    variable="MODELOG_LOG_FORMAT",
+    choices=("text", "json"),
+    default="text",
+    default_shown=True,
+    passed=False,
+    read_first=True,
+    read=stderr_log.set_form,
+    help="How to say it: for people, or for programs.",
+)
 LOG_LEVEL_UNSEEN = replace(LOG_LEVEL, hidden=True)
 """For the verbs that have little to say."""
 
@@ -98,11 +110,12 @@ LOCAL = (
         help=f"The runtime's directory.  [default: {STATE_DIR}; to look at a registry elsewhere: none]",
     ),
     LOG_LEVEL,
+    LOG_FORMAT,
 )
 """What every verb takes."""
 
 COMMON = (
-    *LOCAL[:-1],
+    *LOCAL[:-2],
     Option(
         "--journal",
         variable="MODELOG_JOURNAL",
@@ -110,6 +123,7 @@ COMMON = (
         help="A journal on a cluster, nats://HOST:PORT,…/NAME; the registry's directory then holds its mirror.",
     ),
     LOG_LEVEL,
+    LOG_FORMAT,
 )
 """What every verb takes that can also ask a cluster."""
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from eventlog import clock
 from eventlog.errors import reason_of
 from eventlog.log import log
 
@@ -79,6 +80,15 @@ def _plain(char: str, ascii_only: bool) -> bool:
 def _json_escape(char: str) -> str:
     units = char.encode("utf-16-be").hex()
     return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+
+
+def log_line(level: str, message: str, form: str, traceback: str = "") -> str:
+    """Return a message as it is shown on stderr: one line, but for a traceback in text."""
+    if form == "json":
+        told = {"time": msgspec.to_builtins(clock.utc_now()), "level": level, "message": message}
+        return json_text({**told, "traceback": traceback} if traceback else told)
+    lines = [f"{level}: {escape(message)}", *(escape(line) for line in traceback.splitlines())]
+    return "\n".join(lines)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, marked: Sequence[bool] = ()) -> None:

@@ -1,4 +1,9 @@
-"""Shows what the project says on stderr, one line each: `warning: what happened`."""
+"""
+Shows what the project says on stderr, one line each: `warning: what happened`.
+
+For programs the same as JSON: `{"time":"2026-11-23T10:30:00.389392Z","level":"warning","message":"what happened"}`, and
+`traceback` where there is one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from eventlog import log
-from scripts.output import escape
+from scripts.output import log_line
 
 if TYPE_CHECKING:
     import logging
@@ -20,10 +25,13 @@ class StderrLog:
 
     Attributes:
         level: what is less urgent is not shown; one of `eventlog.log.LEVELS`.
+
+        form: `text` or `json`.
     """
 
     def __init__(self) -> None:
         self.level = "info"
+        self.form = "text"
         self._stream = sys.stderr
         self._handler: logging.Handler | None = None
         self._before: tuple[int, bool] = (0, True)
@@ -32,7 +40,7 @@ class StderrLog:
         """Write a message, unless it is not urgent enough; where stderr cannot be written to, it is lost."""
         if log.LEVELS.index(level) >= log.LEVELS.index(self.level):
             with suppress(OSError, ValueError):
-                self._stream.write(f"{level}: {escape(message)}\n")
+                self._stream.write(f"{log_line(level, message, self.form)}\n")
                 self._stream.flush()
 
     def attach(self) -> None:
@@ -41,7 +49,7 @@ class StderrLog:
             return
         from scripts import logging_handler  # noqa: PLC0415 - `logging` is used already, or a traceback is shown
 
-        self._handler, self._before = logging_handler.attached(self._stream, self.level)
+        self._handler, self._before = logging_handler.attached(self._stream, self.level, lambda: self.form)
 
     def set_level(self, level: str) -> None:
         """Show only what is at least as urgent as *level*."""
@@ -79,3 +87,10 @@ def set_level(level: str) -> None:
     listener = log.listener.get()
     if isinstance(listener, StderrLog):
         listener.set_level(level)
+
+
+def set_form(form: str) -> None:
+    """Show messages as `text` or `json` from now on."""
+    listener = log.listener.get()
+    if isinstance(listener, StderrLog):
+        listener.form = form
