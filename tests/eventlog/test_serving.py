@@ -24,9 +24,9 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     real = artifacts.hash_artifact
 
-    def watched(path: str, *terms: object) -> artifacts.Artifact:
+    def watched(path: str, *terms: object, **more: object) -> artifacts.Artifact:
         seen.append(Path(path).name)
-        return real(path, *terms)  # type: ignore[arg-type]
+        return real(path, *terms, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(artifacts, "hash_artifact", watched)
     return seen
