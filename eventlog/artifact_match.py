@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from eventlog import manifest
-from eventlog.artifacts import Artifact, path_to_text
+from eventlog.artifact_path import path_to_text
+from eventlog.artifacts import Artifact
 from eventlog.events import Event, ModelPublished
 from eventlog.vault import Vault
 

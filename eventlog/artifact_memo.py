@@ -18,7 +18,8 @@ from hashlib import sha256
 import msgspec
 
 from eventlog import durable, objects
-from eventlog.artifacts import KEPT, Artifact
+from eventlog.artifact_path import KEPT
+from eventlog.artifacts import Artifact
 from eventlog.errors import RefusedError
 from eventlog.events import ModelPublished
 from eventlog.file_state import is_settled

@@ -1,5 +1,5 @@
 """
-An artifact's bytes → its SHA-256, sure that nothing changed meanwhile; where it is recorded to be; the ids of models.
+An artifact's bytes → its SHA-256, sure that nothing changed meanwhile.
 
 An artifact is a file, or a directory of files; the hash of a directory is that of its manifest (`eventlog.manifest`).
 When a file counts as unchanged, and what cannot be seen that way, stands in `eventlog.file_state`.
@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime, timedelta
 from hashlib import sha256
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from eventlog import durable, manifest
+from eventlog.artifact_path import path_to_text
 from eventlog.errors import RefusedError
 from eventlog.file_digest import Progress, digest_of
 from eventlog.file_state import State, state_of
-
-KEPT = "artifacts"
-"""Below a registry's directory: the artifacts that it keeps itself."""
 
 Receive = Callable[[str, int], AbstractContextManager[int | None]]
 """Given the path of a file in an artifact (empty for the file itself) and its size, gives where to copy its bytes."""
@@ -88,7 +85,7 @@ def hash_artifact(
         RefusedError: missing, unreadable, neither a regular file nor a directory of them, or changed while it was read.
     """
     given = durable.checked_path(path, "artifact")
-    where = f"artifact {_display(given)}"
+    where = f"artifact {path_to_text(given)[0]}"
     with durable.refusing(where):
         resolved = os.path.realpath(given, strict=True)
         status = os.stat(resolved)
@@ -100,37 +97,6 @@ def hash_artifact(
     return Artifact(resolved, digest, state[2], state)
 
 
-def new_model_id(time: datetime, digest: str, taken: Container[str]) -> str:
-    """
-    Return `<UTC %Y%m%d%H%M%S>_<first 8 hex of the sha256>`, with microseconds where that is taken.
-
-    A clock that stands still moves on by one microsecond in the id alone.
-    """
-    model_id = f"{time:%Y%m%d%H%M%S}_{digest[:8]}"
-    while model_id in taken:
-        model_id = f"{time:%Y%m%d%H%M%S%f}_{digest[:8]}"
-        time += timedelta(microseconds=1)
-    return model_id
-
-
-def path_to_text(path: str) -> tuple[str, str | None]:
-    """Return *path* as text for the journal, and its bytes in hex where they are not UTF-8; whatever the locale."""
-    raw = os.fsencode(path)
-    try:
-        return raw.decode(), None
-    except UnicodeDecodeError:
-        return _display(path), raw.hex()
-
-
-def path_from_text(text: str, path_hex: str | None) -> str:
-    """Return the path that `open` understands; the inverse of `path_to_text`."""
-    return os.fsdecode(text.encode() if path_hex is None else bytes.fromhex(path_hex))
-
-
-def _display(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def look_at(path: str, digest: str) -> Artifact:
     """
     Return what is at *path* without reading it, as if it had been hashed with that result.
@@ -139,7 +105,7 @@ def look_at(path: str, digest: str) -> Artifact:
 
     Raises as `hash_artifact`.
     """
-    where = f"artifact {_display(path)}"
+    where = f"artifact {path_to_text(path)[0]}"
     with durable.refusing(where):
         resolved = os.path.realpath(path, strict=True)
         state = state_of(status := os.stat(resolved))
@@ -157,19 +123,6 @@ def as_it_is(artifact: Artifact) -> Artifact:
             return replace(artifact, state=state_of(os.stat(artifact.path, follow_symlinks=False)))
         files, directories = _look(artifact.path, artifact.path)
         return replace(artifact, state=directories.pop(""), inside={**directories, **files})
-
-
-def kept_path(digest: str, *, is_directory: bool) -> str:
-    """Return where, from the registry's directory on, it keeps the artifact with a hash."""
-    return f"{KEPT}/{'trees' if is_directory else 'sha256'}/{digest[:2]}/{digest}"
-
-
-def located(path: str, digest: str, home: str | None) -> str:
-    """Return where an artifact that is recorded at *path* is on this machine, whose registry's directory is *home*."""
-    if path.startswith("/") or home is None:
-        return path
-    is_kept = path in (kept_path(digest, is_directory=False), kept_path(digest, is_directory=True))
-    return os.path.join(home, path) if is_kept else path
 
 
 def _hash_file(
@@ -233,7 +186,7 @@ def _look(where: str, top: str) -> tuple[dict[str, State], dict[str, State]]:
                     files[name] = state_of(status)
                 else:
                     kind = durable.kind_of(status.st_mode)
-                    raise RefusedError(f"{where}: expected only files in it, got {kind}: {_display(name):.200}")
+                    raise RefusedError(f"{where}: expected only files in it, got {kind}: {path_to_text(name)[0]:.200}")
                 if len(files) + len(directories) > manifest.FILES_MAX + 1:
                     raise RefusedError(f"{where}: expected at most {manifest.FILES_MAX} files in it, got more")
     return files, directories
@@ -245,5 +198,5 @@ def _nowhere(name: str, size_bytes: int) -> Iterator[None]:
 
 
 def _changed(where: str, name: str) -> RefusedError:
-    part = f": {_display(name):.200}" if name else ""
+    part = f": {path_to_text(name)[0]:.200}" if name else ""
     return RefusedError(f"{where}{part}: changed while it was hashed: publish it when its writer is done")

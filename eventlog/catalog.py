@@ -13,7 +13,8 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from eventlog import artifacts, chain, clock, codec, runs
+from eventlog import chain, clock, codec, runs
+from eventlog.artifact_path import path_from_text
 from eventlog.catalog_state import ACTIVE, CatalogState
 from eventlog.errors import JournalDamagedError
 from eventlog.events import (
@@ -133,8 +134,8 @@ class Catalog(CatalogState):
     def _model_published(self, event: Event, data: ModelPublished) -> None:
         model_id = event.subject or ""
         try:
-            artifacts.path_from_text(data.artifact_path, data.artifact_path_hex)
-            artifacts.path_from_text(data.origin_path or "", data.origin_path_hex)
+            path_from_text(data.artifact_path, data.artifact_path_hex)
+            path_from_text(data.origin_path or "", data.origin_path_hex)
         except ValueError:
             got = f"{data.artifact_path_hex or data.origin_path_hex}"
             raise self._impossible(event, "the path's bytes in hex", got) from None

@@ -24,17 +24,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from eventlog import chain
 from eventlog.dataset_metadata import DEPTH_MAX, too_deep
 from eventlog.errors import JournalDamagedError, RefusedError, UnsupportedFormatError
-from eventlog.events import (
-    EVENT_TYPES,
-    FORMAT_VERSION,
-    MODEL_ID,
-    Data,
-    Event,
-    JournalCreated,
-    ModelPublished,
-    Time,
-)
+from eventlog.events import EVENT_TYPES, FORMAT_VERSION, Data, Event, JournalCreated, ModelPublished, Time
 from eventlog.journal import ENTRY_BYTES_MAX
+from eventlog.model_id import MODEL_ID
 
 SOURCE = "urn:uuid:"
 """What stands before the journal's id in each entry."""

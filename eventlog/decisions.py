@@ -13,7 +13,7 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from eventlog import artifacts
+from eventlog.artifact_path import kept_path, path_to_text
 from eventlog.artifacts import Artifact
 from eventlog.catalog import Catalog
 from eventlog.catalog_state import ACTIVE
@@ -21,6 +21,7 @@ from eventlog.contents import Contents
 from eventlog.errors import JournalDamagedError, RefusedError, refused_by
 from eventlog.events import WANTED_CHARACTERS_MAX, Data, Event, ModelPublished, ModelRolledBack, RequestRefused
 from eventlog.journal import Anchor
+from eventlog.model_id import new_model_id
 from eventlog.training_events import Training
 
 
@@ -99,9 +100,9 @@ def publish(
     """Return the function that decides a publish."""
     recorded, origin = artifact.path, artifact.origin
     if origin is not None:
-        recorded = artifacts.kept_path(artifact.sha256, is_directory=artifact.files is not None)
-    path, path_hex = artifacts.path_to_text(recorded)
-    origin_path, origin_path_hex = (None, None) if origin is None else artifacts.path_to_text(origin)
+        recorded = kept_path(artifact.sha256, is_directory=artifact.files is not None)
+    path, path_hex = path_to_text(recorded)
+    origin_path, origin_path_hex = (None, None) if origin is None else path_to_text(origin)
 
     def decide(catalog: Catalog, now: datetime) -> Decision:
         data = ModelPublished(
@@ -124,7 +125,7 @@ def publish(
         if earlier is not None:
             return _answered(earlier, _is_same_publish(earlier.data, data))
         _check_expected(terms, catalog)
-        return Decision(artifacts.new_model_id(now, artifact.sha256, catalog.published), data)
+        return Decision(new_model_id(now, artifact.sha256, catalog.published), data)
 
     return decide
 

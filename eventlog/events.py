@@ -7,22 +7,18 @@ is a new version of the type (`model.published.v2`) and an upcaster. `README.md`
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from eventlog.contents import Contents
-from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
 from eventlog.snapshot import Activation, SettingsChanged, SnapshotTaken
 from eventlog.training_events import Training, TrainingFailed
 
 FORMAT_VERSION = 1
-MODEL_ID = re.compile(r"[0-9]{14}(?:[0-9]{6})?_[0-9a-f]{8}")
-MODEL_ID_LINES = re.compile(rf"(?:{MODEL_ID.pattern}\n)*")
 Time = Annotated[datetime, Meta(tz=True)]
 
 
@@ -281,10 +277,3 @@ class Event(Struct, frozen=True, gc=False):
 def activation_of(event: Event, data: ModelPublished | ModelRolledBack) -> Activation:
     """Return what *event*, whose data is *data*, made active."""
     return Activation(event.subject or "", event.position, event.time, event.actor, data.reason, data.displaced)
-
-
-def check_model_id(model_id: str) -> str:
-    """Return *model_id*, or raise `RefusedError` unless it looks like one; done before an id touches anything else."""
-    if not MODEL_ID.fullmatch(model_id):
-        raise RefusedError(f"model id: expected YYYYMMDDHHMMSS_xxxxxxxx, whole and as in list, got {model_id!r:.80}")
-    return model_id

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Protocol
 
-from eventlog.events import MODEL_ID, Event
+from eventlog.events import Event
 from eventlog.model import ModelMetadata, published_by
+from eventlog.model_id import MODEL_ID
 from eventlog.model_rows import models_in, models_of, rows_in_pieces
 from eventlog.runs import StoredPublication, event_of
 

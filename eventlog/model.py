@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from eventlog import artifacts
+from eventlog.artifact_path import located, path_from_text, path_to_text
 from eventlog.dataset_metadata import copied
 from eventlog.events import Event, ModelPublished
 
@@ -43,7 +43,7 @@ class ModelMetadata(Struct, frozen=True):
         return {
             "model_id": self.model_id,
             "backend": self.backend,
-            "artifact_path": artifacts.path_to_text(self.artifact_path)[0],
+            "artifact_path": path_to_text(self.artifact_path)[0],
             "sha256": self.sha256,
             "created_at": msgspec.to_builtins(self.created_at),
             "dataset_metadata": self.dataset_metadata,
@@ -67,20 +67,20 @@ def shown(event: Event, home: str | None = None) -> ModelMetadata:
 
 def path_shown(data: ModelPublished, home: str | None = None) -> str:
     """Return the path of an artifact as text; bytes that are not UTF-8 are spelled out."""
-    return artifacts.path_to_text(path_of(data, home))[0]
+    return path_to_text(path_of(data, home))[0]
 
 
 def origin_shown(data: ModelPublished) -> str | None:
     """Return the path that was published, as text, of an artifact of which a copy is kept; None for others."""
     if data.origin_path is None:
         return None
-    return artifacts.path_to_text(artifacts.path_from_text(data.origin_path, data.origin_path_hex))[0]
+    return path_to_text(path_from_text(data.origin_path, data.origin_path_hex))[0]
 
 
 def path_of(data: ModelPublished, home: str | None) -> str:
     """Return where an artifact is on this machine, whose registry's directory is *home*; None: as it is recorded."""
-    path = artifacts.path_from_text(data.artifact_path, data.artifact_path_hex)
-    return artifacts.located(path, data.sha256, home)
+    path = path_from_text(data.artifact_path, data.artifact_path_hex)
+    return located(path, data.sha256, home)
 
 
 def model_of(model_id: str, data: ModelPublished, time: datetime, home: str | None = None) -> ModelMetadata:

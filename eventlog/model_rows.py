@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from eventlog.artifacts import KEPT, located, path_to_text
+from eventlog.artifact_path import KEPT, located, path_to_text
 from eventlog.chain import GENESIS
 from eventlog.dataset_metadata import copied
 from eventlog.events import Event

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from eventlog import listing
 from eventlog.change import Change
 from eventlog.errors import RefusedError
-from eventlog.events import ModelPublished, check_model_id
+from eventlog.events import ModelPublished
 from eventlog.history import Criteria, selected
 from eventlog.listing import Listing
 from eventlog.log import log
 from eventlog.model import ModelMetadata
+from eventlog.model_id import check_model_id
 from eventlog.reader import AsOf, RegistryReader
 from eventlog.replay import Replay
 from eventlog.timeline import Blame, Difference, state_of, stretches

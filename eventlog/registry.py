@@ -19,9 +19,9 @@ from eventlog.artifact_places import Taken
 from eventlog.catalog import Catalog
 from eventlog.decisions import Decide, Decision, FindEvent, Terms
 from eventlog.errors import ModelogError, ModelRegistryError, RefusedError, refused_by
-from eventlog.events import check_model_id
 from eventlog.file_digest import Progress
 from eventlog.model import ModelMetadata
+from eventlog.model_id import check_model_id
 from eventlog.serving import Serving
 from eventlog.training_events import Training
 

@@ -24,7 +24,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from eventlog import artifacts, batch, durable, identity
+from eventlog import batch, durable, identity
+from eventlog.artifact_path import path_to_text
 from eventlog.decisions import Terms
 from eventlog.engines.jsonl import JOURNAL, JsonlJournal
 from eventlog.engines.jsonl_repair import JsonlRepair
@@ -124,7 +125,7 @@ class Repairs:
         if not isinstance(journal, JsonlJournal):
             raise RefusedError(f"{journal.where}: expected a journal in a file, got another engine's")
         witnesses = Witnesses([item for subscriber in subscribers for item in subscriber.anchors()])
-        copied_from = None if copy is None else artifacts.path_to_text(copy)[0]
+        copied_from = None if copy is None else path_to_text(copy)[0]
         request = Request(action, journal.where, terms.reason, copied_from)
         with _opened(copy) as copied:
             with journal.repairing(dry_run=True) as files:  # so that a refusal does not even create a lock

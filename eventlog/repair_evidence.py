@@ -12,7 +12,8 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from eventlog import artifacts, chain, codec
+from eventlog import chain, codec
+from eventlog.artifact_path import path_to_text
 from eventlog.catalog import Catalog
 from eventlog.engines.jsonl_assembly import Assembly, Line
 from eventlog.engines.jsonl_head import Head
@@ -177,4 +178,4 @@ def lost(request: Request, survey: Survey, what: str) -> str:
 
 def remembered(anchors: Sequence[FoundAnchor]) -> list[Remembered]:
     """Return what *anchors* say, as an event tells it."""
-    return [Remembered(artifacts.path_to_text(item.where)[0], item.anchor.size, item.anchor.hash) for item in anchors]
+    return [Remembered(path_to_text(item.where)[0], item.anchor.size, item.anchor.hash) for item in anchors]

@@ -27,10 +27,11 @@ from eventlog.errors import (
     RefusedError,
     refused_by,
 )
-from eventlog.events import Event, ModelPublished, ModelRolledBack, check_model_id
+from eventlog.events import Event, ModelPublished, ModelRolledBack
 from eventlog.journal import FoundAnchor, Subscriber
 from eventlog.log import log
 from eventlog.model import ModelMetadata, model_of
+from eventlog.model_id import check_model_id
 from eventlog.queries import RegistryQueries
 from eventlog.replay import Replay, catch_up_all
 from eventlog.transaction import Asked, Transaction

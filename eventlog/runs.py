@@ -20,7 +20,8 @@ from msgspec import Struct
 
 from eventlog import chain, codec
 from eventlog.dataset_metadata import DEPTH_MAX
-from eventlog.events import MODEL_ID_LINES, Event, ModelPublished, ModelRolledBack, Time
+from eventlog.events import Event, ModelPublished, ModelRolledBack, Time
+from eventlog.model_id import MODEL_ID_LINES
 
 _PUBLISHED_MARK = b'","type":"model.published.v1","subject":"'
 _ROLLED_BACK_MARK = b'","type":"model.rolled_back.v1","subject":"'

@@ -12,10 +12,11 @@ from eventlog.artifact_places import ArtifactPlaces
 from eventlog.artifacts import Artifact
 from eventlog.catalog_state import ACTIVE
 from eventlog.errors import ProjectionLagError, RefusedError
-from eventlog.events import Event, RuntimeLoaded, check_model_id
+from eventlog.events import Event, RuntimeLoaded
 from eventlog.file_digest import Progress
 from eventlog.log import log
 from eventlog.model import ModelMetadata
+from eventlog.model_id import check_model_id
 
 WATCH_WAIT_SECONDS = 1.0
 

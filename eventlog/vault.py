@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from itertools import count
 
 from eventlog import durable, durable_directories, locking, manifest, objects
-from eventlog.artifacts import KEPT, Artifact, Look, as_it_is, hash_artifact, kept_path
+from eventlog.artifact_path import KEPT, kept_path
+from eventlog.artifacts import Artifact, Look, as_it_is, hash_artifact
 from eventlog.errors import RefusedError, reason_of
 from eventlog.file_digest import Progress
 from eventlog.log import log

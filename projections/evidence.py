@@ -15,12 +15,13 @@ from msgspec import Struct
 
 from eventlog import artifact_match, artifacts, durable, locking, signed_note, tree, tree_head, witness
 from eventlog import receipt as receipts
+from eventlog.artifact_path import path_from_text
 from eventlog.catalog import Catalog
 from eventlog.confirmation import Trust
 from eventlog.errors import EvidenceError, RefusedError
-from eventlog.events import check_model_id
 from eventlog.file_digest import Progress
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
+from eventlog.model_id import check_model_id
 from eventlog.queries import RegistryQueries
 from eventlog.receipt import Proven, Receipt
 from eventlog.replay import Replay
@@ -92,7 +93,7 @@ def issue_receipt(
         data = artifact_match.data_of(catalog.published[model_id])
         beside = data.artifact_path if data.origin_path is None else data.origin_path
         beside_hex = data.artifact_path_hex if data.origin_path is None else data.origin_path_hex
-        destination = f"{artifacts.path_from_text(beside, beside_hex)}{receipts.SUFFIX}"
+        destination = f"{path_from_text(beside, beside_hex)}{receipts.SUFFIX}"
     path = os.fspath(destination)
     with durable.refusing(path):
         if os.path.lexists(path) and not receipts.is_receipt(durable.read_start(path, 64)):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from eventlog.events import check_model_id
 from eventlog.history import Criteria, check_type
+from eventlog.model_id import check_model_id
 from eventlog.moments import parse_time
 from eventlog.where import Condition
 from scripts import filters, options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eventlog.errors import RefusedError
-from eventlog.events import check_model_id
+from eventlog.model_id import check_model_id
 from scripts import options, output, progress
 from scripts.declared import Option, verb
 

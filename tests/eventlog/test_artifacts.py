@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from support import START, outcome_of
 
 from eventlog import file_digest
-from eventlog.artifacts import hash_artifact, new_model_id, path_from_text, path_to_text
+from eventlog.artifact_path import path_from_text, path_to_text
+from eventlog.artifacts import hash_artifact
 from eventlog.errors import RefusedError
 from eventlog.file_digest import CHUNK_BYTES
+from eventlog.model_id import new_model_id
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7])

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from support import Place, artifact_problems, flip, outcome_of
 
-from eventlog import artifacts, objects
+from eventlog import objects
+from eventlog.artifact_path import located
 from eventlog.errors import RefusedError
 from eventlog.events import ModelPublished
 from projections.maintenance import verify_registry
@@ -188,8 +189,8 @@ def test_objects_refuse_names_that_are_no_hash() -> None:
 def test_a_path_that_is_no_copy_is_taken_as_it_stands(place: Place) -> None:
     """Only the very path of a kept artifact is looked for below the registry; a forged one leads nowhere."""
     digest = "ab" * 32
-    assert artifacts.located(f"artifacts/sha256/ab/{digest}", digest, "/r") == f"/r/artifacts/sha256/ab/{digest}"
-    assert artifacts.located(f"artifacts/trees/ab/{digest}", digest, "/r") == f"/r/artifacts/trees/ab/{digest}"
+    assert located(f"artifacts/sha256/ab/{digest}", digest, "/r") == f"/r/artifacts/sha256/ab/{digest}"
+    assert located(f"artifacts/trees/ab/{digest}", digest, "/r") == f"/r/artifacts/trees/ab/{digest}"
     for path in ("/abs", "artifacts/../../etc/passwd", f"artifacts/sha256/ab/{'cd' * 32}", "x"):
-        assert artifacts.located(path, digest, "/r") == path
+        assert located(path, digest, "/r") == path
     assert place.files() == {}
