@@ -113,6 +113,8 @@ class Administration(RecordedRequests):
         self,
         *,
         copy: bool | None = None,
+        keep_last: int | None = None,
+        keep_days: int | None = None,
         actor: str | None = None,
         reason: str | None = None,
         request_id: str | None = None,
@@ -121,7 +123,9 @@ class Administration(RecordedRequests):
         Record how the registry behaves from now on where a request does not say; return all settings.
 
         Args:
-            copy: whether a publish keeps a copy of the artifact; None leaves that as it is.
+            copy: whether a publish keeps a copy of the artifact; None leaves that as it is, here and below.
+
+            keep_last, keep_days: which copies `gc` does not remove in any case; see `eventlog.snapshot.Settings`.
 
             actor, reason, request_id: as in `ModelRegistry.publish_model`.
 
@@ -129,8 +133,11 @@ class Administration(RecordedRequests):
         """
         terms = self._terms(actor, reason, request_id)
 
+        wanted = {"copy": copy, "keep_last": keep_last, "keep_days": keep_days}
+        wanted = {name: value for name, value in wanted.items() if value is not None}
+
         def change(settings: Settings) -> Settings:
-            return settings if copy is None else replace(settings, copy=copy)
+            return replace(settings, **wanted)
 
         if request_id is None and change(self.settings) == self.settings:
             return self.settings

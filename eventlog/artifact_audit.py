@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Literal
 
 from msgspec import Struct
@@ -14,10 +15,12 @@ from eventlog import artifacts
 from eventlog.artifact_match import data_of, difference, matches
 from eventlog.artifacts import Artifact
 from eventlog.catalog import Catalog
-from eventlog.errors import RefusedError
-from eventlog.events import ModelPublished
+from eventlog.errors import JournalDamagedError, RefusedError
+from eventlog.events import Event, ModelPublished
 from eventlog.file_digest import Progress
 from eventlog.model import path_of
+from eventlog.past import Past
+from eventlog.retention_events import ArtifactRemoved
 from eventlog.vault import Vault
 
 WORKERS_MAX = 16
@@ -43,7 +46,17 @@ class ArtifactProblem(Struct, frozen=True):
     actual: str | None = None
 
 
-def audit(catalog: Catalog, progress: Progress | None = None) -> list[ArtifactProblem]:
+def removed(catalog: Catalog, past: Past) -> set[str]:
+    """Return the models whose artifact is not there because it was removed, and that is on record."""
+    found: set[str] = set()
+    with suppress(JournalDamagedError):  # which is told anyway
+        for event in past.naming(b'","type":"artifact.removed.v1","', 0, catalog.size):
+            if isinstance(event.data, ArtifactRemoved) and event.subject is not None:
+                found.add(event.subject)
+    return {model_id for model_id in found if not os.path.lexists(catalog.model(model_id).artifact_path)}
+
+
+def audit(catalog: Catalog, progress: Progress | None = None, *, without: Container[str] = ()) -> list[ArtifactProblem]:
     """
     Hash the artifact of every model and return those that are not what was published, in the order of publication.
 
@@ -51,8 +64,14 @@ def audit(catalog: Catalog, progress: Progress | None = None) -> list[ArtifactPr
 
     Args:
         progress: called with bytes done and bytes in all; from one thread at a time.
+
+        without: models that are left out.
     """
-    paths = list(dict.fromkeys(path_of(data_of(event), catalog.home) for event in catalog.published.events()))
+
+    def events() -> Iterator[Event]:
+        return (event for event in catalog.published.events() if event.subject not in without)
+
+    paths = list(dict.fromkeys(path_of(data_of(event), catalog.home) for event in events()))
     vault = None if catalog.home is None else Vault(catalog.home)
     meter = _Meter(sum(map(_size_of, paths)), progress)
     workers = ThreadPoolExecutor(min(WORKERS_MAX, os.cpu_count() or 1))
@@ -64,7 +83,7 @@ def audit(catalog: Catalog, progress: Progress | None = None) -> list[ArtifactPr
     finally:
         workers.shutdown(cancel_futures=True)
     found = []
-    for event in catalog.published.events():
+    for event in events():
         data = data_of(event)
         path = path_of(data, catalog.home)
         artifact = hashed[path]

@@ -59,6 +59,11 @@ class Memo:
                 finally:
                     os.close(descriptor)
 
+    def forget(self, digest: str) -> None:
+        """Forget what an artifact looked like, if that can be done."""
+        with suppress(OSError):
+            durable.remove_file(self._path(digest))
+
     def _path(self, digest: str) -> str:
         return os.path.join(self._top, objects.checked_digest(digest))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from eventlog import artifact_match, artifacts
@@ -170,6 +170,26 @@ class ArtifactPlaces:
         if self._memo is not None:
             self._memo.note(found)
         return found
+
+    def in_use(self, artifact: Artifact) -> AbstractContextManager[None]:
+        """Keep out who removes what no event names, where something of *artifact* is kept here before one does."""
+        is_here = artifact.origin is not None or artifact.files is not None
+        return self._vault.in_use() if is_here and self._vault is not None else nullcontext()
+
+    def vault(self) -> Vault:
+        """Return what is kept here. Raises RefusedError where nothing can be."""
+        if self._vault is None:
+            raise RefusedError("expected a registry in a directory, which can keep artifacts, got another")
+        return self._vault
+
+    def can_fetch(self) -> bool:
+        """Say whether there is a store, so that what is not here can be had."""
+        return self._store_url is not None
+
+    def forget(self, digest: str) -> None:
+        """Forget that an artifact was checked."""
+        if self._memo is not None:
+            self._memo.forget(digest)
 
     def holds(self, path: str) -> bool:
         """Say whether *path* is that of a kept or fetched artifact."""

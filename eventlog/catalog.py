@@ -30,6 +30,7 @@ from eventlog.events import (
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
 from eventlog.model_rows import RowsHash
+from eventlog.retention_events import ArtifactRemoved, Marked, ModelRetired
 from eventlog.runs import StoredActivation, StoredPublication
 from eventlog.snapshot import Place, SettingsChanged, SnapshotTaken
 
@@ -64,18 +65,14 @@ class Catalog(CatalogState):
         elif isinstance(event.data, JournalRewound):
             self.given_up.update((item.size, item.hash) for item in event.data.remembered)
             self.set_aside.append(event)
-        elif isinstance(event.data, HistoryReviewed):
-            if not 0 <= event.data.position < event.position:
-                raise self._impossible(event, f"a position from 0 to {event.position - 1}", f"{event.data.position}")
         elif isinstance(event.data, KeyAdded | KeyRevoked):
             self._key_changed(event, event.data)
-        elif isinstance(event.data, RuntimeLoaded):
-            if event.subject not in self.published or not 0 <= event.data.position < event.position:
-                raise self._impossible(event, "a model that was active at a position before", f"{event.subject}")
         elif isinstance(event.data, SettingsChanged):
             self.settings = event.data.settings
         elif isinstance(event.data, SnapshotTaken):
             self._snapshot_taken(event, event.data, entry)
+        else:
+            self._referred(event)
         self.positions.add(event.id, event.position)
         self._go_on([event.time], [entry])
         return event
@@ -165,6 +162,19 @@ class Catalog(CatalogState):
             self.keys[data.key] = keys.changed(self.keys.get(data.key), event.position, data)
         except keys.KeyChangeError as error:
             raise self._impossible(event, error.expected, error.got) from None
+
+    def _referred(self, event: Event) -> None:
+        """Go on by an event that only says something of what is there already."""
+        data, subject = event.data, event.subject
+        if isinstance(data, HistoryReviewed | RuntimeLoaded) and not 0 <= data.position < event.position:
+            raise self._impossible(event, f"a position from 0 to {event.position - 1}", f"{data.position}")
+        if isinstance(data, RuntimeLoaded | Marked) or (isinstance(data, ArtifactRemoved) and subject is not None):
+            if subject not in self.published:
+                raise self._impossible(event, "a published model", f"{subject}")
+            if isinstance(data, ModelRetired | ArtifactRemoved) and subject == self.active_id():
+                raise self._impossible(event, "a model that is not active", f"{subject}")
+        if isinstance(data, Marked):
+            self.marks.add(event)
 
     def _snapshot_taken(self, event: Event, data: SnapshotTaken, entry: bytes) -> None:
         if data != replace(self.taken(), rows_hash=data.rows_hash and self.rows.hexdigest()):

@@ -10,6 +10,7 @@ from eventlog.events import Event
 from eventlog.journal import Anchor
 from eventlog.key_events import Standing
 from eventlog.lookup import History, Publications
+from eventlog.marks import Marks
 from eventlog.model import ModelMetadata, published_by
 from eventlog.model_rows import RowsHash
 from eventlog.snapshot import Activation, Place, Settings, SnapshotTaken
@@ -51,6 +52,8 @@ class CatalogState:
 
         settings: how the registry behaves where a request does not say.
 
+        marks: which models are retired or held.
+
     Args:
         where: the journal's path, for messages.
 
@@ -86,6 +89,7 @@ class CatalogState:
         self.offset_bytes = 0
         self.snapshot: Place | None = None
         self.settings = Settings()
+        self.marks = Marks(history)
 
     def taken(self) -> SnapshotTaken:
         """Return the event that says what the state is now, after at least one entry."""
@@ -104,6 +108,7 @@ class CatalogState:
             previous=self.snapshot,
             rows_hash=self.rows.hexdigest(),
             settings=None if self.settings == Settings() else self.settings,
+            marks=self.marks.count,
         )
 
     def begin(self, journal_id: str, position: int, prev: str, data: SnapshotTaken, ids: Hashes | None = None) -> None:
@@ -128,6 +133,7 @@ class CatalogState:
         self.given_up = set(data.given_up)
         self.snapshot = data.previous
         self.settings = data.settings or Settings()
+        self.marks.begin(position, data.marks)
 
     def anchor(self) -> Anchor | None:
         """Return what another file should remember of this journal; None before the first entry."""

@@ -170,6 +170,11 @@ def _target(catalog: Catalog, model_id: str | None) -> tuple[str, str]:
         )
     if target not in catalog.published:
         raise RefusedError(f"{catalog.where}: expected a published model, got {target!r}: see list")
+    if catalog.marks.is_retired(target):
+        raise RefusedError(
+            f"{catalog.where}: expected a model that is not retired, got {target}: "
+            "name another one with --model-id, or run retire --undo first"
+        )
     return target, active.model_id
 
 

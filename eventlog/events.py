@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from eventlog.contents import Contents
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
+from eventlog.retention_events import ArtifactRemoved, ModelHeld, ModelReinstated, ModelReleased, ModelRetired
 from eventlog.snapshot import Activation, SettingsChanged, SnapshotTaken
 from eventlog.training_events import Training, TrainingFailed
 
@@ -226,6 +227,11 @@ Data = (
     | SettingsChanged
     | RuntimeLoaded
     | TrainingFailed
+    | ModelRetired
+    | ModelReinstated
+    | ModelHeld
+    | ModelReleased
+    | ArtifactRemoved
 )
 
 EVENT_TYPES: dict[str, type[Data]] = {
@@ -243,6 +249,11 @@ EVENT_TYPES: dict[str, type[Data]] = {
     "settings.changed.v1": SettingsChanged,
     "runtime.loaded.v1": RuntimeLoaded,
     "training.failed.v1": TrainingFailed,
+    "model.retired.v1": ModelRetired,
+    "model.reinstated.v1": ModelReinstated,
+    "model.held.v1": ModelHeld,
+    "model.released.v1": ModelReleased,
+    "artifact.removed.v1": ArtifactRemoved,
 }
 TYPE_NAMES = {data_type: name for name, data_type in EVENT_TYPES.items()}
 

@@ -1,5 +1,5 @@
 """
-Exclusive locks on open descriptors, with a time-out that names the holder.
+Locks on open descriptors, exclusive or shared, with a time-out that names the holder.
 
 The lock is `flock(2)` on the very file (or directory) that it guards: there is no lock file that could go stale or be
 removed under a holder's feet, and the kernel releases it when the holder dies.
@@ -33,10 +33,15 @@ def checked_timeout(seconds: float) -> float:
 
 
 def acquire(
-    descriptor: int, where: str, *, timeout_seconds: float, is_needless: Callable[[], bool] = lambda: False
+    descriptor: int,
+    where: str,
+    *,
+    timeout_seconds: float,
+    is_needless: Callable[[], bool] = lambda: False,
+    shared: bool = False,
 ) -> bool:
     """
-    Take the exclusive lock on an open file or directory; say whether we have it.
+    Take the lock on an open file or directory; say whether we have it.
 
     Args:
         descriptor: closing it releases the lock.
@@ -47,6 +52,8 @@ def acquire(
 
         is_needless: asked while somebody else has the lock; once it says so, the lock is not taken.
 
+        shared: others that want it shared may have it, too.
+
     Raises:
         LockTimeoutError: somebody else held it for that long.
 
@@ -54,7 +61,7 @@ def acquire(
     """
     deadline = time.monotonic() + timeout_seconds
     pause = _PAUSE_SECONDS_MIN
-    while not try_acquire(descriptor, where):
+    while not try_acquire(descriptor, where, shared=shared):
         if is_needless():
             return False
         if time.monotonic() >= deadline:
@@ -88,10 +95,10 @@ def locked_directory(
         release(descriptor)
 
 
-def try_acquire(descriptor: int, where: str) -> bool:
+def try_acquire(descriptor: int, where: str, *, shared: bool = False) -> bool:
     """Take the lock if it is free and say whether it was. Raises RefusedError where the file system has no locks."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:

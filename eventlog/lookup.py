@@ -43,6 +43,10 @@ class History(Protocol):
         """Return the publication of a model among the first *stop* events, or None."""
         ...
 
+    def newest_about(self, model_id: str, types: tuple[str, ...], stop: int) -> Event | None:
+        """Return the newest of the first *stop* events about a model that is of one of these types, or None."""
+        ...
+
     def event_by_id(self, event_id: str, stop: int) -> Event | None:
         """Return the event with an id among the first *stop* events, or None."""
         ...

@@ -100,6 +100,19 @@ class Past:
             last = position
         return self._containing(text, 0, last)
 
+    def newest_about(self, model_id: str, types: tuple[str, ...], stop: int) -> Event | None:
+        """Return the newest of the first *stop* events about a model that is of one of these types, or None."""
+        texts = [b'","type":"%b","subject":"%b"' % (name.encode(), model_id.encode()) for name in types]
+        texts = [text for text in texts if self._journal.mentions(text)]
+        last = stop
+        for start in [*(position for position, _ in self._back(stop)), 0] if texts else ():
+            found = [event for text in texts for event in self.naming(text, start, last)]
+            found = [event for event in found if event.type in types and event.subject == model_id]
+            if found:
+                return max(found, key=lambda event: event.position)
+            last = start
+        return None
+
     def event_by_id(self, event_id: str, stop: int) -> Event | None:
         """Return the event with an id among the first *stop* events, or None. Raises as `events`."""
         text = b'"id":%b,"source":"' % msgspec.json.encode(event_id)

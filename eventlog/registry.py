@@ -22,7 +22,7 @@ from eventlog.errors import ModelogError, ModelRegistryError, RefusedError, refu
 from eventlog.file_digest import Progress
 from eventlog.model import ModelMetadata
 from eventlog.model_id import check_model_id
-from eventlog.serving import Serving
+from eventlog.retention import Retention
 from eventlog.training_events import Training
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class _OtherSettingsError(ModelRegistryError):
     """The settings are not those under which the artifact was taken: take it again."""
 
 
-class ModelRegistry(Serving):
+class ModelRegistry(Retention):
     """
     Publishes models, rolls back, and answers from the journal. Threads may share one; processes open their own.
 
@@ -208,11 +208,13 @@ class ModelRegistry(Serving):
         self, taken: Taken, prepare: Callable[[Terms], Decide], terms: Terms, take_over: bool, dry_run: bool
     ) -> ModelMetadata:
         """Publish what was taken; whatever can be refused is, before anything is kept."""
-        if taken.must_keep and not dry_run:
-            self._rehearse(prepare, terms, take_over)
-            with refused_by("artifact"):
-                taken.keep()
-        return self._carry_out(prepare, terms, take_over, dry_run, taken.check_unchanged)
+        with ExitStack() as stack:
+            if taken.must_keep and not dry_run:
+                self._rehearse(prepare, terms, take_over)
+                with refused_by("artifact"):
+                    stack.enter_context(self._places.in_use(taken.artifact))
+                    taken.keep()
+            return self._carry_out(prepare, terms, take_over, dry_run, taken.check_unchanged)
 
     @contextmanager
     def _taking(

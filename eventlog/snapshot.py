@@ -19,6 +19,7 @@ ENTRIES = 256
 """After so many entries comes the next snapshot; as many at most are folded when a journal is opened."""
 
 BYTES_MAX = 60_000
+KEEP_LAST_MAX, KEEP_DAYS_MAX = 1_000_000, 36_500
 
 
 class Activation(Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,9 +47,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     Attributes:
         copy: a publish keeps a copy of the artifact.
+
+        keep_last: no copy is removed of the models that were active last, so many of them, the active one counted.
+
+        keep_days: nor of one that was active, or published, within so many days.
     """
 
     copy: bool = False
+    keep_last: Annotated[int, Meta(ge=0, le=KEEP_LAST_MAX)] = 0
+    keep_days: Annotated[int, Meta(ge=0, le=KEEP_DAYS_MAX)] = 0
 
 
 class SettingsChanged(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -95,6 +102,8 @@ class SnapshotTaken(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         rows_hash: of the models' rows, see `eventlog.model_rows`; the first snapshots told none.
 
         settings: how the registry behaves where a request does not say; None as long as nobody said so.
+
+        marks: how many events have retired or held a model, or taken that back.
     """
 
     offset_bytes: int
@@ -110,6 +119,7 @@ class SnapshotTaken(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     previous: Place | None = None
     rows_hash: str | None = None
     settings: Settings | None = None
+    marks: int = 0
 
 
 def is_due(size: int, newest: Place | None) -> bool:

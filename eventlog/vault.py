@@ -4,6 +4,7 @@ The artifacts that a registry keeps itself, below its directory: nobody who clea
     artifacts/sha256/<2 hex>/<64 hex>   a file, read-only, named by its SHA-256; also the manifest of each directory
     artifacts/trees/<2 hex>/<64 hex>/   a directory, named by the SHA-256 of its manifest; its files are links to those
     artifacts/incoming/                 what is being copied; removed again by whoever comes next, after a kill
+    artifacts/.lock                     shared by those who keep what no event names yet, exclusive for who removes
 
 Equal bytes are there once. What is there survives power loss before any event names it, and is the same wherever the
 registry's directory is moved to: events name it by the path from there on.
@@ -12,7 +13,8 @@ registry's directory is moved to: events name it by the path from there on.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
@@ -24,6 +26,8 @@ from eventlog.file_digest import Progress
 from eventlog.log import log
 
 INCOMING = "incoming"
+LOCK = ".lock"
+_START, _DIGEST = re.compile("[0-9a-f]{2}"), re.compile("[0-9a-f]{64}")
 _SPARE_BYTES = 1 << 20
 """So much is left for the journal and the derived files when a copy fills the disk."""
 
@@ -103,6 +107,52 @@ class Vault:
         except RefusedError:
             return False
         return found.sha256 == digest and found.files is not None
+
+    @contextmanager
+    def in_use(self, *, alone: bool = False) -> Iterator[None]:
+        """
+        Keep out who removes something, as long as what is kept is not named by an event yet.
+
+        Args:
+            alone: keep out everybody; for who removes something.
+
+        Raises LockTimeoutError, RefusedError: it cannot be had.
+        """
+        path = os.path.join(self.top, LOCK)
+        with durable.refusing(path):
+            durable.create_directory(self.top)
+            descriptor = durable.open_regular(path, os.O_RDWR | os.O_CREAT)
+        try:
+            locking.acquire(descriptor, path, timeout_seconds=objects.LOCK_TIMEOUT_SECONDS, shared=not alone)
+            yield
+        finally:
+            locking.release(descriptor)
+
+    def stored(self) -> tuple[set[str], set[str]]:
+        """Return the hashes of the files and of the directories that are there. Raises RefusedError."""
+        with durable.refusing(self.top):
+            return _named_in(os.path.join(self.top, objects.ALGORITHM)), _named_in(os.path.join(self.top, "trees"))
+
+    def size_of(self, digest: str) -> int:
+        """Return the size in bytes of a file that is there. Raises RefusedError."""
+        path = self.path_of(digest, is_directory=False)
+        with durable.refusing(path):
+            return os.lstat(path).st_size
+
+    def remove_tree(self, digest: str) -> None:
+        """Remove a directory, at once for all who look. Raises OSError."""
+        path = self.path_of(digest, is_directory=True)
+        with self._incoming() as directory, objects.guarded(path):
+            durable.rename(path, os.path.join(directory, "removed"))
+            durable.sync_directory(os.path.dirname(path))
+
+    def remove_files(self, digests: Iterable[str]) -> None:
+        """Remove files, those that are there, one after the other. Raises OSError."""
+        for digest in digests:
+            path = self.path_of(digest, is_directory=False)
+            if os.path.lexists(path):
+                with objects.guarded(path):
+                    durable.remove_file(path)
 
     def _make_tree(self, path: str, files: list[manifest.File]) -> None:
         with self._incoming() as directory:
@@ -204,6 +254,17 @@ def _check_room(directory: str, size_bytes: int) -> None:
     if wanted > free:
         what = f"expected {wanted} free bytes for a copy, got {free}"
         raise RefusedError(f"{os.path.dirname(directory)}: {what}: make room, or publish without --copy")
+
+
+def _named_in(top: str) -> set[str]:
+    """Return the names of what stands below a directory as `objects` puts it there."""
+    found: set[str] = set()
+    if os.path.isdir(top):
+        for start in os.listdir(top):
+            if _START.fullmatch(start):
+                names = os.listdir(os.path.join(top, start))
+                found.update(name for name in names if name.startswith(start) and _DIGEST.fullmatch(name))
+    return found
 
 
 def _remove_left_behind(path: str) -> None:

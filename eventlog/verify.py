@@ -74,7 +74,8 @@ class Report(Struct, frozen=True):
             were given up, the journals that a runtime followed before. One line each; somebody who forges history
             could claim such a thing.
 
-        artifacts: how many models had their artifact compared with its recorded hash; None where it was not asked for.
+        artifacts: how many models had their artifact compared with its recorded hash, which are all but those whose
+            artifact was removed, and that on record; None where it was not asked for.
     """
 
     verdict: Verdict
@@ -128,8 +129,10 @@ def verify(
     level = reach.level(catalog, agreeing, confirmed, intact=history == "intact", headless=headless)
     findings += [Finding("unreadable", line) for line in dict.fromkeys(unread)]
     findings += _backward(catalog)
+    removed: set[str] = set()
     if artifacts:
-        findings += [_artifact(problem) for problem in artifact_audit.audit(catalog, progress)]
+        removed = artifact_audit.removed(catalog, replay.past)
+        findings += [_artifact(problem) for problem in artifact_audit.audit(catalog, progress, without=removed)]
     return Report(
         _verdict(findings),
         level,
@@ -140,7 +143,7 @@ def verify(
         list(dict.fromkeys([item.where for item in agreeing] + [item.where for item in confirmed])),
         [line for event in catalog.set_aside for line in _set_aside(event)],
         findings,
-        len(catalog.published) if artifacts else None,
+        len(catalog.published) - len(removed) if artifacts else None,
     )
 
 

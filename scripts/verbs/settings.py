@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
+from eventlog.snapshot import KEEP_DAYS_MAX, KEEP_LAST_MAX
 from scripts import options, output
 from scripts.declared import Option, verb
 
@@ -14,6 +13,22 @@ _ANSWERS = {"on": True, "off": False}
 
 @verb(
     Option("--copy", choices=tuple(_ANSWERS), help="Whether publish keeps a copy of the artifact."),
+    Option(
+        "--keep-last",
+        number=int,
+        least=0,
+        greatest=KEEP_LAST_MAX,
+        metavar="N",
+        help="gc removes none of the N models that were active last.",
+    ),
+    Option(
+        "--keep-days",
+        number=int,
+        least=0,
+        greatest=KEEP_DAYS_MAX,
+        metavar="N",
+        help="gc removes none of a model that was active within N days.",
+    ),
     *options.EXPLAINED,
     options.REPEATABLE,
     options.SIGNING,
@@ -24,6 +39,8 @@ _ANSWERS = {"on": True, "off": False}
 )
 def command(
     copy: str | None,
+    keep_last: int | None,
+    keep_days: int | None,
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
@@ -34,12 +51,17 @@ def command(
     **terms: Any,
 ) -> int:
     """Show the settings of a registry, or record that they are others from now on."""
-    if copy is None:
+    wanted: dict[str, Any] = {
+        "copy": None if copy is None else _ANSWERS[copy],
+        "keep_last": keep_last,
+        "keep_days": keep_days,
+    }
+    if set(wanted.values()) == {None}:
         found = options.open_for_reading(registry_dir, state_dir, journal, public_key).catalog().settings
     else:
         keys = {"sign_key": sign_key, "public_key": public_key}
         registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **keys)
-        found = registry.change_settings(copy=_ANSWERS[copy], **terms)
-    told = {"copy": found.copy}
-    words = [(name, "on" if value else "off") for name, value in told.items()]
-    return output.print_report(msgspec.to_builtins(told), words, output_format, done=True)
+        found = registry.change_settings(**wanted, **terms)
+    told = {"copy": found.copy, "keep_last": found.keep_last, "keep_days": found.keep_days}
+    words = [("copy", "on" if found.copy else "off"), *((name, str(told[name])) for name in ("keep_last", "keep_days"))]
+    return output.print_report(told, words, output_format, done=True)

@@ -1,0 +1,178 @@
+"""How long models are kept: which are retired, which are held, and what is removed of the artifacts kept here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from eventlog import retention_decisions
+from eventlog.catalog import Catalog
+from eventlog.claims import Claims
+from eventlog.decisions import Decide, Decision, Terms
+from eventlog.errors import RefusedError
+from eventlog.events import Event
+from eventlog.file_digest import Progress
+from eventlog.log import log
+from eventlog.model_id import check_model_id
+from eventlog.retention_events import (
+    ArtifactRemoved,
+    Marked,
+    ModelHeld,
+    ModelReinstated,
+    ModelReleased,
+    ModelRetired,
+)
+from eventlog.serving import Serving
+from eventlog.vault import Vault
+from eventlog.vault_sweep import Removal, Sweep
+
+
+class Reclaimed(Struct, frozen=True):
+    """
+    What was removed, or would be; and why other models that are retired keep their artifact.
+
+    Attributes:
+        kept: by model id, in words.
+    """
+
+    removed: list[Removal]
+    kept: dict[str, str]
+
+
+class _NeededError(RefusedError):
+    """An artifact that was to be removed is needed now."""
+
+
+class Retention(Serving):
+    """See the module; arguments as of `eventlog.serving.Serving`."""
+
+    def retire(self, model_id: str, *, reason: str, actor: str | None = None, request_id: str | None = None) -> Event:
+        """
+        Record that a model is not to become active again, and that its artifact may go; return the event that says so.
+
+        Nothing is removed before `gc`.
+
+        Args:
+            model_id: of a model that is not active.
+
+            reason, actor, request_id: as in `ModelRegistry.publish_model`.
+
+        Where it is retired already, nothing is recorded. Raises as `publish_model`.
+        """
+        return self._mark(model_id, ModelRetired(reason), actor, request_id)
+
+    def reinstate(
+        self, model_id: str, *, reason: str, actor: str | None = None, request_id: str | None = None
+    ) -> Event:
+        """Record that a retired model is so no longer; as `retire`."""
+        return self._mark(model_id, ModelReinstated(reason), actor, request_id)
+
+    def hold(self, model_id: str, *, reason: str, actor: str | None = None, request_id: str | None = None) -> Event:
+        """Record that the artifact of a model is not to be removed, whatever else is said of it; as `retire`."""
+        return self._mark(model_id, ModelHeld(reason), actor, request_id)
+
+    def release(self, model_id: str, *, reason: str, actor: str | None = None, request_id: str | None = None) -> Event:
+        """Record that a held model is so no longer; as `retire`."""
+        return self._mark(model_id, ModelReleased(reason), actor, request_id)
+
+    def gc(
+        self,
+        *,
+        dry_run: bool = False,
+        actor: str | None = None,
+        reason: str | None = None,
+        progress: Progress | None = None,
+    ) -> Reclaimed:
+        """
+        Remove the artifacts that are kept here and needed no longer; each removal is an event, recorded before it.
+
+        Needed is the artifact of a model that is active, or was just before that, or is held, or is not retired, or was
+        active so recently that the settings keep it. What no model names, such as a publish that was killed leaves, is
+        removed, too. Files elsewhere, such as in a store, are not touched.
+
+        Args:
+            dry_run: say what would be removed, and change nothing.
+
+            actor, reason: as in `publish_model`.
+
+            progress: called with the bytes checked and the bytes in all of what is to be removed.
+
+        Raises:
+            RefusedError, JournalDamagedError: the history is not whole, or an artifact that is needed is missing, or
+                one that is not is damaged: nothing was removed.
+
+            ProjectionLagError: as `publish_model`; what is recorded and still there goes the next time.
+        """
+        vault = self._places.vault()
+        now = self._now()
+        claims = self._claims(vault)
+        sweep = Sweep(vault, claims, now, may_lack=self._places.can_fetch())
+        _check_all(sweep, progress)
+        removed = sweep.removals
+        if not dry_run and removed:
+            with vault.in_use(alone=True):
+                removed = self._removed(vault, claims, removed, self._terms(actor, reason, None))
+        return Reclaimed(removed, claims.retired_but_kept(now))
+
+    def _mark(self, model_id: str, data: Marked, actor: str | None, request_id: str | None) -> Event:
+        check_model_id(model_id)
+        terms = self._terms(actor, data.reason, request_id)
+        return self._record(lambda terms: retention_decisions.mark(terms, model_id, data, self.read_event), terms)
+
+    def _claims(self, vault: Vault) -> Claims:
+        """Return what the history says of what is kept, after all of it was verified from its first byte."""
+        with self._threads:
+            catalog = self.catalog()
+            self._quiet_replay().catch_up(catalog.size)
+            files, trees = vault.stored()
+            claims = Claims(files | trees, catalog.settings)
+            self._go_on(claims, catalog)
+            return claims
+
+    def _go_on(self, claims: Claims, catalog: Catalog) -> None:
+        for event in self._replay.past.events(claims.size, catalog.size):
+            claims.apply(event)
+
+    def _removed(self, vault: Vault, claims: Claims, checked: list[Removal], terms: Terms) -> list[Removal]:
+        """Remove what was *checked*, and is still not needed; nobody else keeps anything meanwhile."""
+        self._go_on(claims, self.catalog())
+        sweep = Sweep(vault, claims, self._now(), may_lack=self._places.can_fetch())
+        done = []
+        for removal in sweep.removals:
+            if removal.sha256 in {one.sha256 for one in checked}:
+                try:
+                    for model_id in removal.models or [""]:
+                        self._record_removal(claims, removal, model_id, terms)
+                except _NeededError as error:
+                    log.warning("%s: kept", error)
+                    continue
+                sweep.remove(removal)
+                self._places.forget(removal.sha256)
+                done.append(removal)
+        return done
+
+    def _record_removal(self, claims: Claims, removal: Removal, model_id: str, terms: Terms) -> None:
+        data = ArtifactRemoved(removal.sha256, removal.size_bytes, removal.files, terms.reason)
+
+        def decide(catalog: Catalog, now: datetime) -> Decision:
+            self._go_on(claims, catalog)
+            needed = claims.why_kept(removal.sha256, now)
+            if needed or catalog.settings != claims.settings:
+                why = ", ".join(f"{name} is {words}" for name, words in needed.items()) or "the settings are others"
+                raise _NeededError(f"artifact {removal.sha256}: needed now: {why}")
+            return Decision(model_id, data)
+
+        def prepare(terms: Terms) -> Decide:
+            return decide
+
+        self._record(prepare, self._terms(terms.actor, terms.reason, None))
+
+
+def _check_all(sweep: Sweep, progress: Progress | None) -> None:
+    total, done = sum(removal.size_bytes for removal in sweep.removals), 0
+    for removal in sweep.removals:
+        sweep.check(removal)
+        done += removal.size_bytes
+        if progress is not None:
+            progress(done, total)

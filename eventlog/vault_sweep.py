@@ -1,0 +1,152 @@
+"""
+What a registry keeps and no longer needs: found from the claims on it, checked, and removed.
+
+A directory goes with its manifest and with those of its files that are part of no other directory, and no model's own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
+
+from msgspec import Struct
+
+from eventlog import durable, manifest, objects
+from eventlog.artifact_match import data_of
+from eventlog.claims import Claims
+from eventlog.errors import RefusedError
+from eventlog.vault import Vault
+
+
+class Removal(Struct, frozen=True):
+    """
+    An artifact that is removed, or would be.
+
+    Attributes:
+        sha256, size_bytes, files: as in `eventlog.events.ModelPublished`.
+
+        models: whose artifact it is, oldest first; none where no event names it.
+    """
+
+    sha256: str
+    size_bytes: int
+    files: int | None
+    models: list[str]
+
+
+class Sweep:
+    """
+    What a vault holds, and which of it is needed.
+
+    Attributes:
+        claims: what the history says of it; goes on as the history does.
+
+        removals: what is not needed, as of the moment that it was made for: models' artifacts in the order of
+            publication, then what no model names.
+
+    Args:
+        may_lack: an artifact that is needed need not be there: it can be had from elsewhere.
+
+    Raises:
+        RefusedError: something that is needed is not there, so nobody knows what else belongs to it; or what is not
+            needed is not whole and right, so nobody could say what was removed.
+    """
+
+    def __init__(self, vault: Vault, claims: Claims, now: datetime, *, may_lack: bool) -> None:
+        self.claims = claims
+        self._vault = vault
+        self._files, self._trees = vault.stored()
+        self._members: dict[str, list[manifest.File]] = {}
+        self._holders: dict[str, set[str]] = {}
+        self._find_members(may_lack, now)
+        self.removals = [self._removal(digest) for digest in self._unneeded(now)]
+
+    def check(self, removal: Removal) -> None:
+        """Raise RefusedError unless an artifact is whole and right."""
+        directory = removal.sha256 in self._trees
+        path = self._vault.path_of(removal.sha256, is_directory=directory)
+        files = self._members.get(removal.sha256, [])
+        whole = self._vault.is_tree(removal.sha256) if directory else objects.is_right(path, removal.sha256, None)
+        if not (whole and all(self._is_whole(file, path) for file in files)):
+            raise RefusedError(
+                f"{path}: expected what has this SHA-256, got something else, so nothing is removed: "
+                "publish the right bytes with --copy, or remove it by hand"
+            )
+
+    def remove(self, removal: Removal) -> None:
+        """Remove an artifact that the history already says is removed. Raises RefusedError where that cannot be."""
+        digest = removal.sha256
+        with durable.refusing(self._vault.top):
+            if digest in self._trees:
+                self._vault.remove_tree(digest)
+            gone = []
+            for file in self._members.get(digest, ()):
+                holders = self._holders[file.sha256]
+                holders.discard(digest)
+                if not holders and file.sha256 not in self.claims.by_digest:
+                    gone.append(file.sha256)
+            self._vault.remove_files([*gone, digest])  # the manifest last, so that what a kill leaves is still known
+
+    def _find_members(self, may_lack: bool, now: datetime) -> None:
+        """Read the manifests of all directories that are there, or needed."""
+        stored = self._files | self._trees
+        for digest, claims in self.claims.by_digest.items():
+            needed = self.claims.why_kept(digest, now)
+            data = data_of(claims[0].published)
+            if digest not in stored:
+                if needed and data.origin_path is not None and not (may_lack or claims[0].removed):
+                    raise self._lacking(digest, next(iter(needed)))
+            elif data.artifact_files is not None:
+                self._note_members(digest, needed=next(iter(needed), None))
+        for digest in self._trees - self._members.keys():
+            self._note_members(digest, needed=None)
+
+    def _note_members(self, digest: str, *, needed: str | None) -> None:
+        files = self._vault.manifest_of(digest)
+        if files is None:
+            if needed is not None or digest in self._trees:
+                raise self._lacking(digest, needed)
+            return
+        self._members[digest] = files
+        for file in files:
+            self._holders.setdefault(file.sha256, set()).add(digest)
+
+    def _unneeded(self, now: datetime) -> Iterable[str]:
+        stored = self._files | self._trees
+        named = [digest for digest in self.claims.by_digest if digest in stored]
+        yield from (digest for digest in named if self._is_kept(digest) and not self.claims.why_kept(digest, now))
+        nobodys = stored - set(named)
+        yield from sorted(nobodys & self._members.keys())
+        yield from sorted(nobodys - self._members.keys() - self._holders.keys())
+
+    def _is_kept(self, digest: str) -> bool:
+        """Say whether more of a named artifact is here than the manifest of a directory that is elsewhere."""
+        every = [data_of(claim.published) for claim in self.claims.by_digest[digest]]
+        return digest in self._trees or any(data.artifact_files is None or data.origin_path for data in every)
+
+    def _removal(self, digest: str) -> Removal:
+        files = self._members.get(digest)
+        models = [claim.published.subject or "" for claim in self.claims.by_digest.get(digest, ())]
+        if files is not None:
+            return Removal(digest, sum(file.size_bytes for file in files), len(files), models)
+        return Removal(digest, self._vault.size_of(digest), None, models)
+
+    def _is_whole(self, file: manifest.File, tree: str) -> bool:
+        """Say whether a file of a directory is right, where it is here; the very file in the *tree* was looked at."""
+        path = self._vault.path_of(file.sha256, is_directory=False)
+        if file.sha256 not in self._files:
+            return True
+        with suppress(OSError):
+            if os.path.samefile(path, os.path.join(tree, file.path)):
+                return True
+        return objects.is_right(path, file.sha256, file.size_bytes)
+
+    def _lacking(self, digest: str, model_id: str | None) -> RefusedError:
+        path = self._vault.path_of(digest, is_directory=False)
+        of = "" if model_id is None else f" of {model_id}, which is needed"
+        return RefusedError(
+            f"{path}: expected the artifact{of}, got none that is right, so nothing is removed: "
+            "run verify --artifacts, and publish the same bytes again with --copy"
+        )

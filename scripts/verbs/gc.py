@@ -1,0 +1,62 @@
+"""`gc`: remove the artifacts that the registry keeps and nobody needs any longer."""
+
+from __future__ import annotations
+
+import msgspec
+
+from eventlog.retention import Reclaimed
+from scripts import options, output, progress
+from scripts.declared import verb
+
+
+@verb(
+    options.DRY,
+    *options.EXPLAINED,
+    options.SHARING,
+    options.SIGNING,
+    options.TRUSTING,
+    options.WAITING,
+    options.SHOWN,
+    *options.COMMON,
+)
+def command(
+    dry_run: bool,
+    actor: str | None,
+    reason: str | None,
+    artifact_store: str | None,
+    sign_key: str | None,
+    public_key: str | None,
+    lock_timeout: float,
+    output_format: str,
+    registry_dir: str,
+    state_dir: str | None,
+    journal: str | None,
+) -> int:
+    """
+    Remove the copies below the registry's directory that nobody needs any longer; each removal is recorded.
+
+    Needed are those of the active model and of the one before it, of models that are held or not retired, and what
+    settings --keep-last and --keep-days say. Nothing is removed where the history, or an artifact, is not as it should
+    be.
+    """
+    keys = {"sign_key": sign_key, "public_key": public_key, "artifact_store": artifact_store}
+    registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **keys)
+    with progress.hashing() as hashing:
+        found = registry.gc(dry_run=dry_run, actor=actor, reason=reason, progress=hashing)
+    told = {
+        "dry_run": dry_run,
+        "size_bytes": sum(removal.size_bytes for removal in found.removed),
+        **msgspec.to_builtins(found),
+    }
+    return output.print_report(told, _in_words(found, dry_run), output_format, done=True)
+
+
+def _in_words(found: Reclaimed, dry_run: bool) -> list[tuple[str, str]]:
+    verb = "would remove" if dry_run else "removed"
+    size_bytes = sum(removal.size_bytes for removal in found.removed)
+    fields = [(verb, f"{len(found.removed)} artifacts of {size_bytes} bytes")]
+    for removal in found.removed:
+        of = ", ".join(removal.models) or "no model"
+        files = "" if removal.files is None else f" in {removal.files} files"
+        fields.append((verb, f"{removal.sha256} of {of}: {removal.size_bytes} bytes{files}"))
+    return fields + [("kept", f"{model_id}: retired, but {why}") for model_id, why in found.kept.items()]
