@@ -197,7 +197,10 @@ class ArtifactPlaces:
 
     def _published(self, event: Event, progress: Progress | None) -> Artifact:
         data = data_of(event)
-        found = artifacts.hash_artifact(path_of(data, self._home), progress)
+        try:
+            found = artifacts.hash_artifact(path_of(data, self._home), progress)
+        except RefusedError as error:
+            raise RefusedError(f"{error}: {artifact_match.remedy(data)}") from error.__cause__
         if not artifact_match.matches(found, data):
             what = artifact_match.difference(event, found, self._vault)
             raise RefusedError(f"{what}: {artifact_match.remedy(data)}")

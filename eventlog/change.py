@@ -15,6 +15,7 @@ from eventlog import chain
 from eventlog.catalog import Catalog
 from eventlog.events import Event, HistoryReviewed, ModelPublished, ModelRolledBack, RequestRefused, RuntimeLoaded
 from eventlog.model import ModelMetadata, published_by
+from eventlog.retention_events import ArtifactRemoved, Marked
 
 
 class Change(Struct, frozen=True):
@@ -92,6 +93,10 @@ class Change(Struct, frozen=True):
             return f"up to position {data.position}"
         if isinstance(data, RuntimeLoaded):
             return f"{self.event.subject} by {data.runtime}"
+        if isinstance(data, ArtifactRemoved):
+            return f"{data.size_bytes} bytes of {self.event.subject or data.sha256}"
+        if isinstance(data, Marked):
+            return self.event.subject or ""
         return ""
 
 

@@ -81,8 +81,15 @@ class Claims:
 
     def retired_but_kept(self, now: datetime) -> dict[str, str]:
         """Return why the artifacts of models that are retired are to be kept all the same, by model id."""
-        found = ((claim, self._reason(claim, now)) for claim in self._claims.values() if claim.retired)
-        return {claim.published.subject or "": reason for claim, reason in found if reason and not claim.removed}
+        found = {}
+        for digest, claims in self.by_digest.items():
+            others = self.why_kept(digest, now)
+            for claim in claims if others else ():
+                model_id = claim.published.subject or ""
+                if claim.retired and not claim.removed:
+                    other, reason = next(iter(others.items()))
+                    found[model_id] = others.get(model_id) or f"its bytes are those of {other}, which is {reason}"
+        return found
 
     def _reason(self, claim: Claim, now: datetime) -> str | None:
         model_id, settings = claim.published.subject, self.settings

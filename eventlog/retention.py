@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from msgspec import Struct
@@ -10,7 +12,7 @@ from eventlog import retention_decisions
 from eventlog.catalog import Catalog
 from eventlog.claims import Claims
 from eventlog.decisions import Decide, Decision, Terms
-from eventlog.errors import RefusedError
+from eventlog.errors import ProjectionLagError, RefusedError
 from eventlog.events import Event
 from eventlog.file_digest import Progress
 from eventlog.log import log
@@ -102,7 +104,8 @@ class Retention(Serving):
             RefusedError, JournalDamagedError: the history is not whole, or an artifact that is needed is missing, or
                 one that is not is damaged: nothing was removed.
 
-            ProjectionLagError: as `publish_model`; what is recorded and still there goes the next time.
+            ProjectionLagError: as `publish_model`, or something is recorded as removed and still there, or not all was
+                removed; the next time it is.
         """
         vault = self._places.vault()
         now = self._now()
@@ -138,18 +141,20 @@ class Retention(Serving):
         """Remove what was *checked*, and is still not needed; nobody else keeps anything meanwhile."""
         self._go_on(claims, self.catalog())
         sweep = Sweep(vault, claims, self._now(), may_lack=self._places.can_fetch())
-        done = []
+        done: list[Removal] = []
         for removal in sweep.removals:
             if removal.sha256 in {one.sha256 for one in checked}:
                 try:
-                    for model_id in removal.models or [""]:
-                        self._record_removal(claims, removal, model_id, terms)
+                    with _telling_what_is_done(done):
+                        for model_id in removal.models or [""]:
+                            self._record_removal(claims, removal, model_id, terms)
                 except _NeededError as error:
                     log.warning("%s: kept", error)
                     continue
-                sweep.remove(removal)
-                self._places.forget(removal.sha256)
                 done.append(removal)
+                with _telling_what_is_done(done):
+                    sweep.remove(removal)
+                self._places.forget(removal.sha256)
         return done
 
     def _record_removal(self, claims: Claims, removal: Removal, model_id: str, terms: Terms) -> None:
@@ -167,6 +172,19 @@ class Retention(Serving):
             return decide
 
         self._record(prepare, self._terms(terms.actor, terms.reason, None))
+
+
+@contextmanager
+def _telling_what_is_done(done: Sequence[Removal]) -> Iterator[None]:
+    """Say of a refusal that comes when something is recorded already that this is so."""
+    try:
+        yield
+    except RefusedError as error:
+        if not done or isinstance(error, _NeededError):
+            raise
+        raise ProjectionLagError(
+            f"{len(done)} removals are recorded, but not all is done: {error}: mend that, then run gc again"
+        ) from error
 
 
 def _check_all(sweep: Sweep, progress: Progress | None) -> None:

@@ -4,7 +4,7 @@ The artifacts that a registry keeps itself, below its directory: nobody who clea
     artifacts/sha256/<2 hex>/<64 hex>   a file, read-only, named by its SHA-256; also the manifest of each directory
     artifacts/trees/<2 hex>/<64 hex>/   a directory, named by the SHA-256 of its manifest; its files are links to those
     artifacts/incoming/                 what is being copied; removed again by whoever comes next, after a kill
-    artifacts/.lock                     shared by those who keep what no event names yet, exclusive for who removes
+    artifacts/.vault.lock               shared by those who keep what no event names yet, exclusive for who removes
 
 Equal bytes are there once. What is there survives power loss before any event names it, and is the same wherever the
 registry's directory is moved to: events name it by the path from there on.
@@ -26,7 +26,7 @@ from eventlog.file_digest import Progress
 from eventlog.log import log
 
 INCOMING = "incoming"
-LOCK = ".lock"
+LOCK = ".vault.lock"
 _START, _DIGEST = re.compile("[0-9a-f]{2}"), re.compile("[0-9a-f]{64}")
 _SPARE_BYTES = 1 << 20
 """So much is left for the journal and the derived files when a copy fills the disk."""

@@ -138,6 +138,19 @@ class Scenarios:
         request = Request(f"request: {name}", None, "")
         return self._finish(Trace(name, start, self._trace(request), [], acknowledged, (request,)))
 
+    def removal(self, name: str, start: Tree) -> Trace:
+        """Trace the removal of a file and of a directory that are needed no longer."""
+        self._workshop.put(start)
+        registry = self._workshop.open()
+        for is_directory in (True, False, True):
+            artifact = self._workshop.to_copy(f"removed-{is_directory}", is_directory=is_directory)
+            model = registry.publish_model(artifact, backend="base", copy=True)
+            registry.publish_model(self._workshop.artifact("base-1"), backend="base", copy=True)
+            registry.publish_model(self._workshop.artifact("base-2"), backend="base", copy=True)
+            registry.retire(model.model_id, reason="old")
+        start, size = self._workshop.tree(), registry.catalog().size
+        return self._finish(Trace(name, start, self._workshop.trace("gc"), [], size))
+
     def _request(self, name: str) -> Request:
         return Request(f"request: {name}", self._workshop.artifact(name), "traced")
 
@@ -226,6 +239,10 @@ def _copied_directory(made: Scenarios) -> Trace:
     return made.publish("publish of a directory with a copy", made.base(1), acknowledged=2, artifact=artifact)
 
 
+def _gc(made: Scenarios) -> Trace:
+    return made.removal("gc", made.base(1))
+
+
 BUILDERS: dict[str, Callable[[Scenarios], Trace]] = {
     "first": _first,
     "second": _second,
@@ -236,4 +253,5 @@ BUILDERS: dict[str, Callable[[Scenarios], Trace]] = {
     "no-projections": _no_projections,
     "copy": _copy,
     "copied-directory": _copied_directory,
+    "gc": _gc,
 }

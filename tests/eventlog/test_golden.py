@@ -23,6 +23,7 @@ from eventlog.decisions import Decide, Decision, Terms
 from eventlog.engines import jsonl_stamp, open_journal
 from eventlog.events import (
     EVENT_TYPES,
+    Data,
     HistoryReviewed,
     JournalRepaired,
     JournalRewound,
@@ -34,6 +35,7 @@ from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
 from eventlog.manifest import File
 from eventlog.replay import Replay
+from eventlog.retention_events import ArtifactRemoved, ModelHeld, ModelReinstated, ModelReleased, ModelRetired
 from eventlog.snapshot import Settings, SettingsChanged
 from eventlog.training_events import Training, TrainingFailed
 from eventlog.transaction import Transaction
@@ -117,6 +119,23 @@ def _write(directory: str) -> None:
     run(lambda catalog, now: Decision("", TrainingFailed("onnx", training, "ValueError: NaN", "nightly")), failed)
     loaded = Terms(actor="bot", request_id="loaded")
     run(lambda catalog, now: Decision(catalog.active_id() or "", RuntimeLoaded("bot-1", 21, "6" * 64, "warm")), loaded)
+    subjects = list(replay.catalog.published)
+    data: Data
+    for number, (subject, data) in enumerate(
+        (
+            (subjects[0], ModelRetired("worse")),
+            (subjects[1], ModelRetired()),
+            (subjects[1], ModelReinstated("needed")),
+            (subjects[2], ModelHeld("audit")),
+            (subjects[2], ModelReleased()),
+            (subjects[0], ArtifactRemoved("1" * 64, 1000, 3, "room")),
+            ("", ArtifactRemoved("9" * 64, 7)),
+            ("", SettingsChanged(Settings(copy=True, keep_last=3, keep_days=30))),
+        )
+    ):
+        marking = Terms(actor="ana@trainer-3", request_id=f"kept-{number}")
+        run(lambda catalog, now: Decision(subject, data), marking)  # noqa: B023
+    run(lambda catalog, now: Decision("", catalog.taken()), Terms(actor="ana@trainer-3", request_id="snapshot-4"))
     RegistryJson(directory, lock_timeout_seconds=1.0).write(replay.catalog, rebuild=True)
     os.unlink(os.path.join(directory, jsonl_stamp.NAME))  # of this file on this disk: nothing to keep
 

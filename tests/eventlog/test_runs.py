@@ -16,9 +16,12 @@ from eventlog.catalog import Catalog
 from eventlog.errors import ModelogError
 from eventlog.events import Event, HistoryReviewed, JournalCreated, ModelPublished, ModelRolledBack
 from eventlog.journal import Anchor
+from eventlog.retention_events import ArtifactRemoved, ModelHeld, ModelReinstated, ModelReleased, ModelRetired
 
 JOURNAL_ID = "11111111-1111-4111-8111-111111111111"
-KINDS = st.sampled_from(["publish"] * 6 + ["rollback"] * 3 + ["review", "snapshot", "long id", "nested"])
+KINDS = st.sampled_from(
+    ["publish"] * 6 + ["rollback"] * 3 + ["review", "snapshot", "long id", "nested", "mark", "removal"]
+)
 
 
 class Writer:
@@ -46,6 +49,11 @@ class Writer:
         model_id = f"{START + timedelta(seconds=size):%Y%m%d%H%M%S}_{size:08x}"
         if kind == "rollback" and models:
             self.write(models[choice % len(models)], ModelRolledBack(catalog.active_id() or "", "0" * 64))
+        elif kind == "mark" and len(models) > 1:
+            data: Any = (ModelRetired, ModelReinstated, ModelHeld, ModelReleased)[choice % 4]("why")
+            self.write(next(model_id for model_id in models if model_id != catalog.active_id()), data)
+        elif kind == "removal":
+            self.write(None, ArtifactRemoved("0" * 64, 1))
         elif kind == "review":
             self.write(None, HistoryReviewed(0))
         elif kind == "snapshot" and size > 1:
@@ -77,6 +85,7 @@ def _outcome(entries: list[bytes], sizes: list[int]) -> tuple[dict[str, Any], st
     except ModelogError as problem:
         error = f"{type(problem).__name__}: {problem}"
     state = dict(vars(catalog))
+    state["marks"] = vars(catalog.marks)
     state["published"] = list(catalog.published.values()), catalog.published.newest, catalog.published.in_order
     return state, error
 

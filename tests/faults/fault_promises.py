@@ -39,6 +39,8 @@ def check(place: Place, scenario: Scenario, outcome: Outcome, *, heard: bool = T
     assert outcome.status in _STATUSES[scenario.kind], f"status {outcome.status}: {outcome.err}"
     if scenario.kind == "changes":
         check_change(place, scenario, outcome, heard=heard)
+    elif scenario.kind == "removes":
+        _check_removal(place, scenario, outcome)
     elif scenario.kind == "derives":
         _check_rebuild(place, scenario, outcome)
     else:
@@ -47,7 +49,7 @@ def check(place: Place, scenario: Scenario, outcome: Outcome, *, heard: bool = T
             assert outcome.out == scenario.answer, f"status 0, but the answer is {outcome.out!r}"
 
 
-_STATUSES = {"changes": (0, 2, 4, 5), "derives": (0, 2, 5), "reads": (0, 2)}
+_STATUSES = {"changes": (0, 2, 4, 5), "derives": (0, 2, 5), "reads": (0, 2), "removes": (0, 2, 4, 5)}
 """What a fault may lead to: it is no damage (3), and no bug (1)."""
 
 
@@ -82,6 +84,40 @@ def check_change(place: Place, scenario: Scenario, outcome: Outcome, *, heard: b
     _check_history(place, scenario, refused=outcome.status == 2)
     _check_intact(place)
     _check_derived(place, own=bool(scenario.start))
+
+
+def _check_removal(place: Place, scenario: Scenario, outcome: Outcome) -> None:
+    """Whatever is needed is there, whatever is gone is on record; the next one removes what this one did not."""
+    found = place.files()
+    assert found[JOURNAL].startswith(scenario.start[JOURNAL]), "acknowledged events are lost"
+    added = [json.loads(line) for line in place.lines()[scenario.acknowledged :]]
+    assert {event["type"] for event in added} <= {"artifact.removed.v1"}, f"came: {added}"
+    if outcome.status == 2:
+        assert added == [], "refused, and yet recorded"
+        gone = [path for path in scenario.start if "/artifacts/" in path and path not in found]
+        assert gone == [], f"refused, and yet removed: {gone}"
+    if outcome.status == 5:
+        place.open().rebuild()
+    _check_needed(place)
+    place.open().gc(reason="again")
+    kept = list(place.kept().values())
+    assert sorted(data for data in kept if not data.startswith(b"modelog")) == [b"active", b"needed", b"x", b"z"]
+    assert len(list((place.registry_dir / "artifacts" / "trees").glob("*/??????*"))) == 1
+    _check_needed(place)
+    _check_intact(place)
+    _check_derived(place, own=True)
+
+
+def _check_needed(place: Place) -> None:
+    """Each model that was published with a copy and is not retired can be had."""
+    registry = place.open()
+    catalog = registry.catalog()
+    for model in registry.list_models():
+        if str(place.registry_dir) in model.artifact_path and not catalog.marks.is_retired(model.model_id):
+            registry.load(model.model_id, full=True)
+    report = verify_registry(place.registry_dir, place.state_dir, artifacts=True)
+    missing = [finding.what for finding in report.findings if finding.kind == "artifact"]
+    assert missing == [], f"gone, and not recorded: {missing}"
 
 
 def ask_again(place: Place, scenario: Scenario) -> None:

@@ -28,9 +28,10 @@ NAMES = (
     "verify",
     "publish with a copy",
     "publish of a directory with a copy",
+    "gc",
 )
 Files = dict[str, bytes]
-Kind = Literal["changes", "derives", "reads"]
+Kind = Literal["changes", "derives", "reads", "removes"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Scenario:
     A command and what it finds.
 
     Attributes:
-        kind: `changes` appends an event, `derives` writes derived files.
+        kind: `changes` appends an event, `derives` writes derived files, `removes` removes what is not needed.
 
         words: the verb and what follows it.
 
@@ -108,5 +109,21 @@ def build(place: Place) -> dict[str, Scenario]:
         Scenario("reads", ("verify", "--output", "json"), two, 3),
         Scenario("changes", (*publish, "--copy"), one, 2),
         Scenario("changes", (*(word if word != artifact else directory for word in publish), "--copy"), one, 2),
+        Scenario("removes", ("gc", "--reason", "room", *hasty), *_retired(place, two)),
     )
     return dict(zip(NAMES, found, strict=True))
+
+
+def _retired(place: Place, start: Files) -> tuple[Files, int]:
+    """Return a registry that keeps three files and two directories, one of each needed no longer; and its size."""
+    place.put(start)
+    models = [place.copy("file"), place.open().publish_model(place.directory(), backend="b", copy=True)]
+    for model in models:
+        place.copy("needed")
+        place.open().retire(model.model_id, reason="old")
+    place.open().publish_model(place.directory({"x": b"x", "y/z": b"z"}), backend="b", copy=True)
+    place.copy("active")
+    size = place.open().catalog().size
+    found = place.files()
+    place.put({})
+    return found, size

@@ -8,15 +8,15 @@ import json
 def test_shown_and_changed(desk):
     """Each change is an event that says who and why; what is shown is what holds."""
     desk.publish("a")
-    assert desk.run("settings", "--output", "json").json == {"copy": False}
+    assert desk.run("settings", "--output", "json").json == {"copy": False, "keep_last": 0, "keep_days": 0}
 
     changed = desk.run("settings", "--copy", "on", "--actor", "ana", "--reason", "overwritten twice")
 
-    assert (changed.status, changed.out.split()) == (0, ["copy", "on"])
+    assert (changed.status, changed.out.split()) == (0, ["copy", "on", "keep_last", "0", "keep_days", "0"])
     event = desk.events()[-1]
     assert (event["type"], event["actor"]) == ("settings.changed.v1", "ana")
     assert event["data"] == {"settings": {"copy": True}, "reason": "overwritten twice"}
-    assert desk.run("settings", "--output", "json").json == {"copy": True}
+    assert desk.run("settings", "--output", "json").json == {"copy": True, "keep_last": 0, "keep_days": 0}
 
 
 def test_the_same_again(desk):
@@ -32,7 +32,7 @@ def test_the_same_again(desk):
 
 def test_without_a_registry(desk):
     """There is nothing to record it in; what holds is shown all the same."""
-    assert desk.run("settings", "--output", "json").json == {"copy": False}
+    assert desk.run("settings", "--output", "json").json == {"copy": False, "keep_last": 0, "keep_days": 0}
     result = desk.run("settings", "--copy", "on")
 
     assert result.status == 2
