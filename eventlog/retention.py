@@ -139,7 +139,8 @@ class Retention(Serving):
 
     def _removed(self, vault: Vault, claims: Claims, checked: list[Removal], terms: Terms) -> list[Removal]:
         """Remove what was *checked*, and is still not needed; nobody else keeps anything meanwhile."""
-        self._go_on(claims, self.catalog())
+        with self._threads:
+            self._go_on(claims, self._replay.catch_up())
         sweep = Sweep(vault, claims, self._now(), may_lack=self._places.can_fetch())
         done: list[Removal] = []
         for removal in sweep.removals:

@@ -117,12 +117,18 @@ def build(place: Place) -> dict[str, Scenario]:
 def _retired(place: Place, start: Files) -> tuple[Files, int]:
     """Return a registry that keeps three files and two directories, one of each needed no longer; and its size."""
     place.put(start)
-    models = [place.copy("file"), place.open().publish_model(place.directory(), backend="b", copy=True)]
-    for model in models:
-        place.copy("needed")
-        place.open().retire(model.model_id, reason="old")
-    place.open().publish_model(place.directory({"x": b"x", "y/z": b"z"}), backend="b", copy=True)
+    shared = place.directory({"x": b"x", "y/z": b"z"})
+    needed = place.open().publish_model(shared, backend="b", copy=True)
+    other = place.root / "other"
+    other.mkdir(exist_ok=True)
+    for name in ("x", "own"):
+        (other / name).write_text(name)
+    models = [place.copy("file"), place.open().publish_model(other, backend="b", copy=True)]
+    place.copy("needed")
     place.copy("active")
+    for model in models:
+        place.open().retire(model.model_id, reason="old")
+    place.open().hold(needed.model_id, reason="audit")
     size = place.open().catalog().size
     found = place.files()
     place.put({})
