@@ -12,6 +12,7 @@ from strace_log import Kind, Op
 from workshop import HEAD, JOURNAL, MODELS, QUARANTINE, RUNTIME, Workshop
 
 STRIDE_BYTES = 64
+ARTIFACTS = f"{MODELS}/artifacts"
 
 
 def without(kind: Kind, *starts: str) -> Callable[[list[Op]], list[Op]]:
@@ -42,6 +43,16 @@ def swapped(first: str, second: str) -> Callable[[list[Op]], list[Op]]:
     return swap
 
 
+def first(kind: Kind, start: str) -> Callable[[list[Op]], list[Op]]:
+    """Return what moves the operations of a kind on paths that start so before all others."""
+
+    def move(ops: list[Op]) -> list[Op]:
+        moved = [op for op in ops if op.kind == kind and op.path.startswith(start)]
+        return [*moved, *(op for op in ops if op not in moved)]
+
+    return move
+
+
 PLANTS: dict[str, tuple[str, Callable[[list[Op]], list[Op]]]] = {
     "journal not synced": ("second", without("sync", JOURNAL)),
     "head not synced": ("second", without("sync", HEAD)),
@@ -57,6 +68,11 @@ PLANTS: dict[str, tuple[str, Callable[[list[Op]], list[Op]]]] = {
     "quarantine not synced": ("torn-tail", without("sync", QUARANTINE)),
     "quarantine's directory not synced": ("torn-tail", without("sync_dir", QUARANTINE)),
     "adopted entry not synced": ("unacknowledged-entry", without("sync", HEAD, JOURNAL)),
+    "copy not synced": ("copy", without("sync", f"{ARTIFACTS}/incoming/", f"{ARTIFACTS}/sha256/")),
+    "copy's name not synced": ("copy", without("sync_dir", f"{ARTIFACTS}/sha256/")),
+    "copied directory not synced": ("copied-directory", without("sync_dir", f"{ARTIFACTS}/incoming/")),
+    "removed before the event is synced": ("gc", without("sync", HEAD, JOURNAL)),
+    "removed before the event is written": ("gc", first("unlink", f"{ARTIFACTS}/sha256/")),
 }
 
 
