@@ -269,7 +269,7 @@ class Subscriber(Protocol):
 
     def catch_up(self, *, rebuild: bool = False) -> None:
         """
-        Write what is new in the shared fold, or everything anew.
+        Write what is new in the shared fold, or everything anew; the fold may go on meanwhile.
 
         Whoever calls has made sure that what is folded is durable: no other file may remember more than the journal.
 

@@ -200,9 +200,9 @@ class ModelRegistry(Retention):
                     f"{self._replay.journal.where}: nobody knows whether it is whole, so no file may vouch for it: "
                     "run repair --rebuild-head"
                 )
-            self._replay.settle()
+            size = self._replay.settle().size  # a subscriber may read on
             self._tell_subscribers(None, rebuild=True)
-            return self._replay.catalog.size
+            return size
 
     def _publish(
         self, taken: Taken, prepare: Callable[[Terms], Decide], terms: Terms, take_over: bool, dry_run: bool

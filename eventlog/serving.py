@@ -210,5 +210,6 @@ class Serving(Administration):
                 except RefusedError as error:
                     raise ProjectionLagError(f"{model.model_id} cannot be used here: {error}") from error
                 catalog = self._replay.settle()
+            size = catalog.size  # a subscriber may read on
             self._tell_subscribers(None)
-            return catalog.size, model
+            return size, model

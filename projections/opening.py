@@ -7,6 +7,7 @@ from typing import Any
 
 from eventlog import registry as _registry
 from eventlog.artifact_places import ArtifactPlaces
+from eventlog.journal import Subscriber
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from projections.runtime_state import RuntimeStateManager
 from projections.wiring import checks, manager_of, wire
@@ -33,6 +34,8 @@ class ModelRegistry(_registry.ModelRegistry):
         public_key: the text of a public key: nothing is answered or changed unless a tree head that it signed, or a key
             that it endorsed, agrees with the journal.
 
+        metrics_file: where what the registry knows is kept for monitoring; see `projections.metrics_file`.
+
         settings: `now`, `random_bytes`, `point_of_no_return` and `record_refusals`, as in
             `eventlog.requests.RegistryRequests`.
     """
@@ -47,6 +50,7 @@ class ModelRegistry(_registry.ModelRegistry):
         artifact_store: str | None = None,
         sign_key: str | None = None,
         public_key: str | None = None,
+        metrics_file: str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> None:
         signer = None
@@ -59,8 +63,13 @@ class ModelRegistry(_registry.ModelRegistry):
             root, state_manager, journal, lock_timeout_seconds=lock_timeout_seconds, sign_key=signer
         )
         places = ArtifactPlaces(os.path.abspath(os.fspath(root)), artifact_store)
+        subscribers: list[Subscriber] = [projector]
+        if metrics_file is not None:
+            from projections.metrics_file import MetricsFile, StateMetrics  # noqa: PLC0415 - few are monitored
+
+            subscribers.append(StateMetrics(MetricsFile(metrics_file, root), replay, projector))
         super().__init__(
-            replay, [projector], places=places, checks=checks(root, replay, public_key, signer), **settings
+            replay, subscribers, places=places, checks=checks(root, replay, public_key, signer), **settings
         )
 
 

@@ -36,6 +36,14 @@ class Stored(Struct, frozen=True):
     agrees: Callable[[Catalog], bool]
 
 
+class Lag(Struct, frozen=True):
+    """How many entries the derived file *where* has not got to, and whether these are more than it may lack."""
+
+    where: str
+    entries: int
+    behind: bool
+
+
 class Projection(Protocol):
     """One derived file. Deleted, it comes back with the same bytes; stale, it says how far it has got."""
 
@@ -113,6 +121,25 @@ class Projector:
                 continue
             if anchor is not None:
                 found.append(FoundAnchor(projection.where, anchor, projection.binding, projection.forget))
+        return found
+
+    def lags(self) -> list[Lag]:
+        """Say how far each file lags behind the shared fold; one that cannot be read, or tells nothing, lacks all."""
+        catalog = self._replay.catalog
+        found = []
+        for projection in self._projections if catalog.size else ():
+            try:
+                stored = projection.stored()
+                if stored.anchor is None and stored.agrees(catalog):
+                    continue  # there is nothing to be written, as where nobody signs
+                anchor = stored.anchor
+            except RefusedError:
+                anchor = None
+            if anchor is None or anchor.journal_id != catalog.journal_id or catalog.gave_up(anchor):
+                found.append(Lag(projection.where, catalog.size, behind=True))
+                continue
+            missing = max(0, catalog.size - anchor.size)
+            found.append(Lag(projection.where, missing, missing > 0 and not projection.may_lag(anchor, catalog)))
         return found
 
     def catch_up(self, *, rebuild: bool = False) -> None:

@@ -30,6 +30,7 @@ SETTINGS = tuple(
         "LOCK_TIMEOUT",
         "LOG_LEVEL",
         "LOG_FORMAT",
+        "METRICS_FILE",
         "RECORD_REFUSALS",
         "SIGN_KEY",
         "PUBLIC_KEY",
@@ -89,7 +90,7 @@ LOG_FORMAT = Option(
     passed=False,
     read_first=True,
     read=stderr_log.set_form,
-    help="How to say it: for people, or for programs.",
+    help="How to say it: in words for people, or as a JSON object a line.",
 )
 LOG_LEVEL_UNSEEN = replace(LOG_LEVEL, hidden=True)
 """For the verbs that have little to say."""
@@ -194,6 +195,14 @@ SHARING = Option(
 )
 """What every verb takes after which another machine may want the artifact."""
 
+MEASURED = Option(
+    "--metrics-file",
+    variable="MODELOG_METRICS_FILE",
+    metavar="PATH",
+    help="Also keep what is known now in a Prometheus text file, NAME.prom, for node_exporter's textfile collector.",
+)
+"""What every verb takes that learns what those want to know who watch over a registry."""
+
 CHANGING = (
     *EXPLAINED,
     REPEATABLE,
@@ -209,6 +218,7 @@ CHANGING = (
     SHARING,
     SIGNING,
     TRUSTING,
+    MEASURED,
     WAITING,
 )
 """What every verb takes that appends an event about a model."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -50,6 +50,32 @@ def fast_place() -> Iterator[support.Place]:
 def tally(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
     """Give a function that notes how many of something were tried; the sums are printed at the end of the run."""
     return lambda what, count: record_property(_TALLY + what, count)
+
+
+@pytest.fixture
+def exposed() -> Callable[[bytes], Mapping[str, list[tuple[Mapping[str, str], float]]]]:
+    """
+    Give a function that reads a metrics file with Prometheus' own parser: labels and value of each metric, by its name.
+
+    That parser lets much pass that the server does not, so what the format forbids besides is looked for here.
+    """
+    from prometheus_client.parser import text_string_to_metric_families
+
+    def read(data: bytes) -> Mapping[str, list[tuple[Mapping[str, str], float]]]:
+        assert data.endswith(b"\n")
+        assert all(line.isprintable() for line in data.decode().split("\n"))
+        found: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+        for family in text_string_to_metric_families(data.decode()):
+            assert family.name not in found, f"{family.name} stands in two places"
+            assert (family.type, bool(family.documentation), bool(family.samples)) == ("gauge", True, True), family
+            assert {sample.name for sample in family.samples} == {family.name}
+            assert all(sample.timestamp is None for sample in family.samples), "node_exporter refuses them"
+            found[family.name] = [(sample.labels, sample.value) for sample in family.samples]
+            distinct = {tuple(sorted(labels.items())) for labels, _ in found[family.name]}
+            assert len(distinct) == len(family.samples), f"{family.name} has the same labels twice"
+        return found
+
+    return read
 
 
 @pytest.fixture

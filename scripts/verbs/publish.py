@@ -39,6 +39,7 @@ def command(
     artifact_store: str | None,
     sign_key: str | None,
     public_key: str | None,
+    metrics_file: str | None,
     **terms: Any,
 ) -> None:
     """Record a model and make it active; prints it as JSON."""
@@ -49,6 +50,7 @@ def command(
         "artifact_store": artifact_store,
         "sign_key": sign_key,
         "public_key": public_key,
+        "metrics_file": metrics_file,
     }
     registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **settings)
     wanted = {"artifact": artifact, "backend": backend, "metadata": " ".join(metadata)}

@@ -23,6 +23,7 @@ def command(
     artifact_store: str | None,
     sign_key: str | None,
     public_key: str | None,
+    metrics_file: str | None,
     **terms: Any,
 ) -> None:
     """Make an older model active again, if its file is there and unchanged; prints it as JSON."""
@@ -31,6 +32,7 @@ def command(
         "artifact_store": artifact_store,
         "sign_key": sign_key,
         "public_key": public_key,
+        "metrics_file": metrics_file,
     }
     registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **settings)
     with progress.hashing() as hashing:

@@ -24,6 +24,7 @@ PASSING = (ProjectionLagError, UnreachableError, OutcomeUnknownError, LockTimeou
     options.SHARING,
     options.SIGNING,
     options.TRUSTING,
+    options.MEASURED,
     options.WAITING,
     *options.COMMON,
 )
@@ -32,6 +33,7 @@ def command(
     artifact_store: str | None,
     sign_key: str | None,
     public_key: str | None,
+    metrics_file: str | None,
     lock_timeout: float,
     registry_dir: str,
     state_dir: str | None,
@@ -53,6 +55,7 @@ def command(
             fetched = model.model_id
 
     settings: dict[str, Any] = {"artifact_store": artifact_store, "sign_key": sign_key, "public_key": public_key}
+    settings["metrics_file"] = metrics_file
     with options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **settings) as registry:
         if once:
             size, _ = registry.sync(ready)

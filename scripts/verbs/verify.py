@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
+from eventlog.clock import utc_now
 from eventlog.verify import Report
 from projections.maintenance import verify_registry
 from scripts import keyfiles, options, output, progress
@@ -16,6 +20,7 @@ STATUS_DERIVED = 5
     Option("--witness", metavar="FILE", help="What a witness keeps; it must agree. Needs --public-key."),
     Option("--witness-key", metavar="KEY", help="The witness's public key, or its file; it must have signed."),
     options.TRUSTING,
+    options.MEASURED,
     options.SHOWN,
     *options.COMMON,
 )
@@ -24,6 +29,7 @@ def command(
     witness: str | None,
     witness_key: str | None,
     public_key: str | None,
+    metrics_file: str | None,
     output_format: str,
     registry_dir: str,
     state_dir: str | None,
@@ -34,6 +40,7 @@ def command(
         raise UsageError("--witness and --witness-key: expected a --public-key of the journal beside them")
     if (witness is None) != (witness_key is None):
         raise UsageError("expected --witness and --witness-key together")
+    measure = _measuring(metrics_file, registry_dir)
     with progress.hashing() as hashing:
         runtime = options.paired_state_dir(registry_dir, state_dir)
         report = verify_registry(
@@ -46,9 +53,11 @@ def command(
             witness_path=witness,
             witness_key=None if witness_key is None else keyfiles.read_public(witness_key),
         )
-    told = output.print_report(report, fields_of(report), output_format)
     behind = any(finding.kind == "derived" for finding in report.findings)
-    return STATUS_BY_VERDICT[report.verdict] or (STATUS_DERIVED if behind else told)
+    status = STATUS_BY_VERDICT[report.verdict] or (STATUS_DERIVED if behind else 0)
+    measure(report, status)
+    told = output.print_report(report, fields_of(report), output_format)
+    return status or told
 
 
 def fields_of(report: Report) -> list[tuple[str, str]]:
@@ -66,3 +75,21 @@ def fields_of(report: Report) -> list[tuple[str, str]]:
         fields.append(("artifacts", f"{report.artifacts} compared"))
     fields += [(finding.kind, finding.what) for finding in report.findings]
     return fields
+
+
+def _measuring(path: str | None, registry_dir: str) -> Callable[[Report, int], None]:
+    """Return what keeps a report and its status in a metrics file. Raises RefusedError where it never could."""
+    if path is None:
+        return lambda report, status: None
+    from projections import metrics, metrics_file  # noqa: PLC0415 - few are monitored
+
+    file, begun = metrics_file.MetricsFile(path, registry_dir), time.monotonic()
+
+    def measure(report: Report, status: int) -> None:
+        ended, seconds = utc_now(), time.monotonic() - begun
+        found = {metrics.VERIFY: metrics.verified(report, ok=status == 0, ended=ended, seconds=seconds)}
+        if report.artifacts is not None:
+            found[metrics.ARTIFACTS] = metrics.compared(report, ended=ended)
+        file.put(lambda: found)
+
+    return measure

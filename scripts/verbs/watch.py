@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Any
 
 from eventlog import durable
+from eventlog.clock import utc_now
 from eventlog.errors import ModelogError, RefusedError
 from eventlog.log import log
 from eventlog.moments import POSITION_MAX
@@ -47,6 +49,7 @@ class _StoppedError(Exception):
     options.SHARING,
     options.SIGNING,
     options.TRUSTING,
+    options.MEASURED,
     options.WAITING,
     *options.COMMON,
 )
@@ -59,6 +62,7 @@ def command(
     artifact_store: str | None,
     sign_key: str | None,
     public_key: str | None,
+    metrics_file: str | None,
     lock_timeout: float,
     registry_dir: str,
     state_dir: str | None,
@@ -70,6 +74,7 @@ def command(
     A model whose bytes are not there is not shown: the one before stays. With --seen nothing is missed by whoever was
     killed: what has become active meanwhile comes first.
     """
+    measure = _measuring(metrics_file, registry_dir, report)
     settings: dict[str, Any] = {"artifact_store": artifact_store, "sign_key": sign_key, "public_key": public_key}
     with (
         options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **settings) as registry,
@@ -91,6 +96,7 @@ def command(
                         _report(registry, loaded, report)
                     last, done = loaded.position, done + 1
                     _write(seen, last)
+                    measure(loaded)
                     if done == limit:
                         return
                 until = time.monotonic() + RETRY_SECONDS
@@ -122,6 +128,16 @@ def _report(registry: Any, loaded: Loaded, runtime: str) -> None:
         registry.report_loaded(loaded, runtime=runtime, request_id=f"loaded-{runtime}-{loaded.position}")
     except ModelogError as error:
         log.warning("%s: not recorded that %s runs it: %s", loaded.model.model_id, runtime, error)
+
+
+def _measuring(path: str | None, registry_dir: str, runtime: str | None) -> Callable[[Loaded], None]:
+    """Return what keeps in a metrics file which model was handed on last. Raises RefusedError where it never could."""
+    if path is None:
+        return lambda loaded: None
+    from projections import metrics, metrics_file  # noqa: PLC0415 - few are monitored
+
+    file = metrics_file.MetricsFile(path, registry_dir)
+    return lambda loaded: file.put(lambda: {metrics.WATCH: metrics.loaded(loaded, runtime, at=utc_now())})
 
 
 def _read(path: str | None) -> int | None:
