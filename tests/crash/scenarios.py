@@ -138,16 +138,15 @@ class Scenarios:
         request = Request(f"request: {name}", None, "")
         return self._finish(Trace(name, start, self._trace(request), [], acknowledged, (request,)))
 
-    def removal(self, name: str, start: Tree) -> Trace:
-        """Trace the removal of a file and of a directory that are needed no longer."""
+    def removal(self, name: str, start: Tree, *, is_directory: bool) -> Trace:
+        """Trace the removal of a copy that is needed no longer."""
         self._workshop.put(start)
         registry = self._workshop.open()
-        for is_directory in (True, False, True):
-            artifact = self._workshop.to_copy(f"removed-{is_directory}", is_directory=is_directory)
-            model = registry.publish_model(artifact, backend="base", copy=True)
-            registry.publish_model(self._workshop.artifact("base-1"), backend="base", copy=True)
-            registry.publish_model(self._workshop.artifact("base-2"), backend="base", copy=True)
-            registry.retire(model.model_id, reason="old")
+        artifact = self._workshop.to_copy(name, is_directory=is_directory)
+        model = registry.publish_model(artifact, backend="base", copy=True)
+        registry.publish_model(self._workshop.artifact("base-1"), backend="base", copy=True)
+        registry.publish_model(self._workshop.artifact("base-2"), backend="base", copy=True)
+        registry.retire(model.model_id, reason="old")
         start, size = self._workshop.tree(), registry.catalog().size
         return self._finish(Trace(name, start, self._workshop.trace("gc"), [], size))
 
@@ -240,7 +239,11 @@ def _copied_directory(made: Scenarios) -> Trace:
 
 
 def _gc(made: Scenarios) -> Trace:
-    return made.removal("gc", made.base(1))
+    return made.removal("gc", made.base(1), is_directory=False)
+
+
+def _gc_of_a_directory(made: Scenarios) -> Trace:
+    return made.removal("gc of a directory", made.base(1), is_directory=True)
 
 
 BUILDERS: dict[str, Callable[[Scenarios], Trace]] = {
@@ -254,4 +257,5 @@ BUILDERS: dict[str, Callable[[Scenarios], Trace]] = {
     "copy": _copy,
     "copied-directory": _copied_directory,
     "gc": _gc,
+    "gc-directory": _gc_of_a_directory,
 }
