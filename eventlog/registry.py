@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -109,11 +109,12 @@ class ModelRegistry(Retention):
         dataset_metadata: Mapping[str, Any] | None = None,
         run_id: str | None = None,
         **terms: Any,
-    ) -> AbstractContextManager[TrainingRun]:
+    ) -> TrainingRun:
         """
         Publish what a block leaves as `run.artifact`, with how long it took, the git commit and the host.
 
-        A block that ends with an error is recorded as a failed run, and the error goes on.
+        A block that ends with an error is recorded as a failed run, and the error goes on. Without a block, call
+        `publish` or `fail` of what is returned.
 
         Args:
             backend, dataset_metadata: as in `publish_model`.
@@ -128,7 +129,7 @@ class ModelRegistry(Retention):
         """
         from eventlog import training  # noqa: PLC0415 - few train
 
-        return training.run(self, backend=backend, dataset_metadata=dataset_metadata, run_id=run_id, **terms)
+        return training.TrainingRun(self, backend=backend, dataset_metadata=dataset_metadata, run_id=run_id, **terms)
 
     def rollback(
         self,

@@ -9,15 +9,17 @@ A training run: what it leaves behind is published with how it came about; that 
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
+from eventlog import dataset_metadata as metadata_rules
 from eventlog import identity
 from eventlog.clock import utc_now
 from eventlog.errors import ModelogError, OutcomeUnknownError, RefusedError
@@ -29,6 +31,9 @@ TRIES_MAX = 3
 """So often a publish is asked for whose outcome is not known."""
 
 ERROR_CHARACTERS_MAX = 1_000
+RUN_ID_CHARACTERS_MAX = 200
+"""A request's id, which is longer, is made of it."""
+
 _GIT_SECONDS_MAX = 5.0
 _COMMIT = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
@@ -49,72 +54,110 @@ class Publishes(Protocol):
 
 class TrainingRun:
     """
-    What the code of a run fills in, and is told.
+    A run that has begun. As a block it is published at its end, or the error that ends it is recorded.
 
     Attributes:
-        artifact: the path of the file or directory that it leaves; to be set before the block ends.
+        run_id: of the run.
+
+        artifact: the path of the file or directory that it leaves; to be set before it is published.
 
         dataset_metadata: may be added to until then.
 
-        model: what was published, after the block; before, what an earlier try with the same run id has published, so
-            that there is nothing left to do, or None.
+        model: what was published last; before, what an earlier try with the same run id has published, so that there
+            is nothing left to do, or None.
+
+    Arguments as of `eventlog.registry.ModelRegistry.training_run`.
     """
 
-    def __init__(self, run_id: str, dataset_metadata: dict[str, Any], model: ModelMetadata | None) -> None:
-        self.run_id = run_id
+    def __init__(
+        self,
+        registry: Publishes,
+        *,
+        backend: str,
+        dataset_metadata: Mapping[str, Any] | None,
+        run_id: str | None,
+        **terms: Any,
+    ) -> None:
+        self.run_id = identity.check_text("run_id", run_id or identity.new_uuid(os.urandom))
+        if len(self.run_id) > RUN_ID_CHARACTERS_MAX:
+            raise RefusedError(f"run_id: expected at most {RUN_ID_CHARACTERS_MAX} characters, got {len(self.run_id)}")
         self.artifact: str | os.PathLike[str] | None = None
-        self.dataset_metadata = dataset_metadata
-        self.model = model
+        self.dataset_metadata = metadata_rules.checked(dataset_metadata or {})
+        self.model = registry.published_by_request(self._request_id(None))
+        self._registry = registry
+        self._backend = identity.check_text("backend", backend)
+        self._terms = terms
+        self._started, self._clock = utc_now(), time.monotonic()
+
+    def __enter__(self) -> TrainingRun:
+        """Return the run."""
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Publish, or record *error*, which goes on."""
+        if error is None:
+            self.publish()
+        else:
+            self.fail(error)
+
+    def publish(self, step: int | None = None) -> ModelMetadata:
+        """
+        Publish `artifact`: once, or once for each *step*, however often the run is tried.
+
+        Raises as `publish_model`, and RefusedError where `artifact` was not set.
+        """
+        request_id = self._request_id(step)
+        self.model = self._registry.published_by_request(request_id)
+        if self.model is not None:
+            log.info("%s: was published by run %s already", self.model.model_id, self.run_id)
+            return self.model
+        if self.artifact is None:
+            raise RefusedError(
+                f"training run {self.run_id}: expected an artifact, run.artifact, got nothing to publish"
+            )
+        publish = partial(
+            self._registry.publish_model,
+            self.artifact,
+            backend=self._backend,
+            dataset_metadata=self.dataset_metadata,
+            training=self._training(),
+            request_id=request_id,
+            **self._terms,
+        )
+        self.model = _settled(publish)
+        return self.model
+
+    def fail(self, error: BaseException) -> None:
+        """Record that the run failed, unless it has published; where that cannot be, it is logged."""
+        if self.model is not None:
+            return
+        words = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()
+        reason, actor = self._terms.get("reason"), self._terms.get("actor")
+        try:
+            data = TrainingFailed(self._backend, self._training(), words[:ERROR_CHARACTERS_MAX], reason)
+            self._registry.report_failed_training(data, actor=actor)
+        except (ModelogError, OSError) as failed:  # the run's own error matters more
+            log.warning("training run %s: not recorded that it failed: %s", self.run_id, failed)
+
+    def _request_id(self, step: int | None) -> str:
+        return f"training-{self.run_id}" if step is None else f"step-{step}-of-{self.run_id}"
+
+    def _training(self) -> Training:
+        return _training(self.run_id, self._started, time.monotonic() - self._clock)
 
 
-@contextmanager
-def run(
-    registry: Publishes,
-    *,
-    backend: str,
-    dataset_metadata: Mapping[str, Any] | None,
-    run_id: str | None,
-    **terms: Any,
-) -> Iterator[TrainingRun]:
-    """Do as `ModelRegistry.training_run` says."""
-    run_id = identity.check_text("run_id", run_id or identity.new_uuid(os.urandom))
-    request_id = f"training-{run_id}"
-    identity.check_text("backend", backend)
-    found = TrainingRun(run_id, dict(dataset_metadata or {}), registry.published_by_request(request_id))
-    started, clock = utc_now(), time.monotonic()
-    try:
-        yield found
-    except BaseException as error:
-        if found.model is None:
-            _record_failure(registry, backend, _training(run_id, started, time.monotonic() - clock), error, terms)
-        raise
-    if found.model is not None:
-        log.info("%s: was published by run %s already", found.model.model_id, run_id)
-        return
-    if found.artifact is None:
-        raise RefusedError(f"training run {run_id}: expected run.artifact to be set, got nothing to publish")
-    publish = partial(
-        registry.publish_model,
-        found.artifact,
-        backend=backend,
-        dataset_metadata=found.dataset_metadata,
-        training=_training(run_id, started, time.monotonic() - clock),
-        request_id=request_id,
-        **terms,
-    )
-    found.model = _settled(publish)
+def numbers(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return what a framework has measured as JSON: floats, and as text those that JSON does not have (`nan`, `inf`).
 
-
-def _record_failure(
-    registry: Publishes, backend: str, training: Training, error: BaseException, terms: Mapping[str, Any]
-) -> None:
-    """Record that a run failed; where that cannot be, it is logged: the run's own error matters more."""
-    words = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()
-    try:
-        data = TrainingFailed(backend, training, words[:ERROR_CHARACTERS_MAX], terms.get("reason"))
-        registry.report_failed_training(data, actor=terms.get("actor"))
-    except (ModelogError, OSError) as failed:
-        log.warning("training run %s: not recorded that it failed: %s", training.run_id, failed)
+    What is no single number is left out.
+    """
+    found: dict[str, Any] = {}
+    for name, value in measured.items():
+        with suppress(TypeError, ValueError):
+            number = float(value)
+            found[name] = number if math.isfinite(number) else str(number)
+    return found
 
 
 def _settled(publish: Callable[[], ModelMetadata]) -> ModelMetadata:

@@ -11,12 +11,21 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
 _TALLY = "tally: "
+
+OPTIONAL = {
+    "eventlog/test_lightning_callback.py": ("lightning", "torch"),
+    "eventlog/test_transformers_callback.py": ("accelerate", "torch", "transformers"),
+}
+"""The tests of the extra `test-training`, and the packages that they need."""
+
+collect_ignore = [name for name, packages in OPTIONAL.items() if not all(map(find_spec, packages))]
+"""Read by pytest: those that the test command leaves out, which it says in its first lines."""
 
 
 def _load(name: str) -> None:
@@ -84,6 +93,11 @@ def as_root() -> None:
     if os.geteuid() != 0:
         assert not os.environ.get("CI"), "continuous integration runs this as root"
         pytest.skip("only root can do this")
+
+
+def pytest_report_header() -> list[str]:
+    """Say which optional tests are not run."""
+    return [f"not installed, so not collected: tests/{name} ({', '.join(OPTIONAL[name])})" for name in collect_ignore]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

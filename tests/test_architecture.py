@@ -25,6 +25,8 @@ THIRD_PARTY = {
     "eventlog.ed25519": {"cryptography"},
     "eventlog.engines.jetstream_client": {"nats", "nkeys"},
     "eventlog.engines.jetstream_link": {"nats"},
+    "eventlog.lightning_callback": {"lightning"},
+    "eventlog.transformers_callback": {"accelerate", "transformers"},
     "scripts": {"click", "msgspec"},
     "eventlog": {"msgspec"},
     "projections": {"msgspec"},

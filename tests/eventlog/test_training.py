@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import Place
 
 from eventlog.errors import OutcomeUnknownError, RefusedError
 from eventlog.events import ModelPublished
+from eventlog.training import numbers
 from eventlog.training_events import TrainingFailed
 from projections import ModelRegistry, verify_registry
 
@@ -153,6 +155,72 @@ def test_a_failed_run_may_be_tried_again(place: Place) -> None:
 
     assert [place.event(n).type for n in (2, 3)] == ["training.failed.v1", "model.published.v1"]
     assert run.model is not None
+
+
+def test_without_a_block(place: Place) -> None:
+    """Whoever is called back begins a run, and publishes it or says that it failed, when it comes to it."""
+    run = place.open().training_run(backend="b", run_id="job")
+    run.artifact = place.artifact("a")
+    assert run.publish() == run.model == place.open().get_active_model()
+    run.fail(ValueError("behind the publish"))
+    other = place.open().training_run(backend="b")
+    other.fail(ValueError("x"))
+
+    assert [place.event(n).type for n in range(1, len(place.lines()))] == ["model.published.v1", "training.failed.v1"]
+
+
+def test_the_steps_of_a_run(place: Place) -> None:
+    """Each is published once, however often the run is tried, and none is taken for the whole or for another run's."""
+    for tries in range(2):
+        run = place.open().training_run(backend="b", run_id="job")
+        assert run.model is None
+        for step in (5, 10):
+            run.artifact = place.artifact(f"{step} at try {tries}")
+            run.dataset_metadata = {"steps": step}
+            run.publish(step)
+    whole = place.open().training_run(backend="b", run_id="5-of-job")
+    whole.artifact = place.artifact("whole")
+    whole.publish()
+
+    data = [place.event(n).data for n in range(1, len(place.lines()))]
+    assert all(isinstance(item, ModelPublished) for item in data)
+    assert [item.dataset_metadata for item in data] == [{"steps": 5}, {"steps": 10}, {}]
+    assert [item.training.run_id for item in data] == ["job", "job", "5-of-job"]
+
+
+@pytest.mark.parametrize(
+    "terms", [{"run_id": "x" * 201}, {"run_id": "a\n"}, {"backend": ""}, {"dataset_metadata": {"rows": {1, 2}}}]
+)
+def test_what_would_be_refused_in_the_end_is_refused_at_the_start(place: Place, terms: dict[str, Any]) -> None:
+    """A run may take days."""
+    with pytest.raises(RefusedError, match="expected"):
+        place.open().training_run(**{"backend": "b", **terms})
+
+
+def test_the_longest_run_id(place: Place) -> None:
+    """It leaves room for what a request's id says beside it."""
+    run = place.open().training_run(backend="b", run_id="x" * 200)
+    run.artifact = place.artifact("a")
+
+    run.publish(10**18)
+    run.publish()
+
+    assert len(place.lines()) == 3
+
+
+def test_numbers() -> None:
+    """Floats, whatever kind of number it was; text for what JSON does not have; nothing that is no single number."""
+
+    class Tensor:
+        def __float__(self) -> float:
+            return 0.5
+
+    measured = {"loss": Tensor(), "rows": 3, "a": float("nan"), "b": -float("inf"), "c": None, "d": [1], "e": "x"}
+
+    found = numbers(measured)
+
+    assert found == {"loss": 0.5, "rows": 3.0, "a": "nan", "b": "-inf"}
+    assert type(found["rows"]) is float
 
 
 def test_unknown_outcomes_are_settled(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
