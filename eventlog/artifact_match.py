@@ -5,6 +5,7 @@ from __future__ import annotations
 from eventlog import manifest
 from eventlog.artifacts import Artifact, path_to_text
 from eventlog.events import Event, ModelPublished
+from eventlog.model_signature import Signature
 from eventlog.vault import Vault
 
 
@@ -37,3 +38,8 @@ def remedy(data: ModelPublished) -> str:
     if data.origin_path is not None:
         return "publish the same bytes again with --copy, or roll back to another model"
     return "put the published file back, or roll back to another model"
+
+
+def sign_again(signature: Signature) -> str:
+    """Return how the file of a signature can be had again."""
+    return f"publish the same bytes again with --sign-key and the key whose public key has sha256 {signature.key}"

@@ -17,6 +17,7 @@ from eventlog.contents import Contents
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
+from eventlog.model_signature import Signature
 from eventlog.snapshot import Activation, SettingsChanged, SnapshotTaken
 from eventlog.training_events import Training, TrainingFailed
 
@@ -61,6 +62,8 @@ class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         training: how it came about, where a training run published it.
 
         origin_path, origin_path_hex: what was published, where the registry keeps a copy of it; as the path above.
+
+        signature: who signed the artifact, and with what result; None for one that nobody signed.
     """
 
     backend: str
@@ -77,6 +80,7 @@ class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     origin_path_hex: str | None = None
     contents: Contents | None = None
     training: Training | None = None
+    signature: Signature | None = None
 
 
 class ModelRolledBack(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):

@@ -242,7 +242,7 @@ def _under_settings(
         keeps: whether it was taken because the settings ask for copies, or do not; where they do no longer, deciding
             raises `_OtherSettingsError`. None where nobody asked the settings.
     """
-    decide = prepare(terms, taken.artifact, contents=taken.contents, find_event=find_event)
+    decide = prepare(terms, taken.artifact, contents=taken.contents, signature=taken.signature, find_event=find_event)
 
     def decide_under_settings(catalog: Catalog, now: datetime) -> Decision:
         if keeps not in (None, catalog.settings.copy):

@@ -165,6 +165,16 @@ class Place:
         self.head.write_bytes(jsonl_head.format_slot(first) + jsonl_head.format_slot(second))
 
 
+def artifact_key() -> str:
+    """Return a key that signs artifacts, the same in each run."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    raw = ec.derive_private_key(7, ec.SECP256R1()).private_bytes(pem, pkcs8, serialization.NoEncryption())
+    return raw.decode()
+
+
 def artifact_problems(place: Place) -> list[str]:
     """Return what `verify --artifacts` finds."""
     return [finding.what for finding in verify_registry(place.registry_dir, place.state_dir, artifacts=True).findings]

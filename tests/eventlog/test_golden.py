@@ -33,6 +33,7 @@ from eventlog.events import (
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
 from eventlog.manifest import File
+from eventlog.model_signature import Signature
 from eventlog.replay import Replay
 from eventlog.snapshot import Settings, SettingsChanged
 from eventlog.training_events import Training, TrainingFailed
@@ -45,6 +46,7 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "format1"
 REFRESH = os.environ.get("MODELOG_REFRESH_GOLDEN") == "1"
 OLD_KEY = "example.com/m+8c54bba3+AQABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 NEW_KEY = "example.com/m+872312e1+AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"
+SIGNATURE = Signature("d" * 64, "e" * 64)
 FILES = ["journal.head", "journal.jsonl", "registry.json"]
 METADATA: dict[str, Any] = {
     "rows": 1024,
@@ -112,7 +114,7 @@ def _write(directory: str) -> None:
         files = [File("config.json", 2, "c" * 64)] if number == 6 else None
         artifact = Artifact("/kept", f"{number:x}" * 64, number * 1000, (0, 0, 0, 0, 0), files, origin=origin)
         find = lambda position: pytest.fail("no retry here")  # noqa: E731 - as above
-        run(decisions.publish(asked, artifact, "onnx", {}, find, contents, training), asked)
+        run(decisions.publish(asked, artifact, "onnx", {}, find, contents, training, SIGNATURE), asked)
     failed = Terms(actor="ana@trainer-3", request_id="failed")
     run(lambda catalog, now: Decision("", TrainingFailed("onnx", training, "ValueError: NaN", "nightly")), failed)
     loaded = Terms(actor="bot", request_id="loaded")
