@@ -1,4 +1,4 @@
-"""Every artifact that a history names against the SHA-256 that it recorded; several at a time. Reads only."""
+"""Every artifact and signature that a history names against the SHA-256 that it recorded. Reads only."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from eventlog import artifacts
-from eventlog.artifact_match import data_of, difference, matches
+from eventlog import artifacts, objects
+from eventlog.artifact_match import data_of, difference, matches, sign_again
 from eventlog.artifacts import Artifact
 from eventlog.catalog import Catalog
 from eventlog.errors import JournalDamagedError, RefusedError
@@ -29,7 +29,7 @@ Problem = Literal["changed", "missing", "unreadable"]
 
 class ArtifactProblem(Struct, frozen=True):
     """
-    An artifact that is not what was published.
+    An artifact that is not what was published, or a signature that is not what was made then.
 
     Attributes:
         position: of the event that published it.
@@ -60,7 +60,8 @@ def audit(catalog: Catalog, progress: Progress | None = None, *, without: Contai
     """
     Hash the artifact of every model and return those that are not what was published, in the order of publication.
 
-    A file that several models name is read once. Hashing runs in as many threads as there are processors.
+    A file that several models name is read once. Hashing runs in as many threads as there are processors. Signatures
+    are compared with their recorded hashes; whether a key made them is up to who has its public half.
 
     Args:
         progress: called with bytes done and bytes in all; from one thread at a time.
@@ -93,7 +94,26 @@ def audit(catalog: Catalog, progress: Progress | None = None, *, without: Contai
         elif not matches(artifact, data):
             what = f"{event.subject}: {difference(event, artifact, vault)}{_remedy(data)}"
             found.append(ArtifactProblem("changed", event.position, what, data.sha256, artifact.sha256))
+        if vault is not None and (problem := _signature_problem(event, vault)) is not None:
+            found.append(problem)
     return found
+
+
+def _signature_problem(event: Event, vault: Vault) -> ArtifactProblem | None:
+    signature, path = data_of(event).signature, ""
+    if signature is None:
+        return None
+    again = sign_again(signature)
+    try:
+        path = objects.path_of(vault.top, signature.sha256)
+        actual = artifacts.hash_artifact(path).sha256
+    except RefusedError as error:
+        what = f"signature of {event.subject}: {error}: {again}"
+        return ArtifactProblem(_problem(path, error), event.position, what, signature.sha256)
+    if actual == signature.sha256:
+        return None
+    what = f"signature {path} of {event.subject}: expected sha256 {signature.sha256}, got {actual}: {again}"
+    return ArtifactProblem("changed", event.position, what, signature.sha256, actual)
 
 
 def _remedy(data: ModelPublished) -> str:

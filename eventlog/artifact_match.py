@@ -6,6 +6,7 @@ from eventlog import manifest
 from eventlog.artifact_path import path_to_text
 from eventlog.artifacts import Artifact
 from eventlog.events import Event, ModelPublished
+from eventlog.model_signature import Signature
 from eventlog.vault import Vault
 
 
@@ -38,3 +39,8 @@ def remedy(data: ModelPublished) -> str:
     if data.origin_path is not None:
         return "publish the same bytes again with --copy, or roll back to another model"
     return "put the published file back, or roll back to another model"
+
+
+def sign_again(signature: Signature) -> str:
+    """Return how the file of a signature can be had again."""
+    return f"publish the same bytes again with --sign-key and the key whose public key has sha256 {signature.key}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
-from eventlog import artifact_match, artifacts
+from eventlog import artifact_match, artifacts, objects
 from eventlog.artifact_match import data_of
 from eventlog.artifact_memo import Memo
 from eventlog.artifacts import Artifact
@@ -21,6 +21,7 @@ from eventlog.events import Event
 from eventlog.file_contents import Findings
 from eventlog.file_digest import Progress
 from eventlog.model import path_of
+from eventlog.model_signature import Signed, Signer
 from eventlog.vault import Vault
 
 if TYPE_CHECKING:
@@ -36,17 +37,24 @@ class Taken:
 
         contents: what its headers say, or None.
 
-        must_keep: whether it has a place to be put in before it is recorded.
+        must_keep: whether it, or its signature, has a place to be put in before it is recorded.
+
+        signature: who signed it, or None.
 
     Args:
         keep: puts it where it is recorded to be, and returns it as it is there.
     """
 
     def __init__(
-        self, artifact: Artifact, contents: Contents | None, keep: Callable[[], Artifact] | None = None
+        self,
+        artifact: Artifact,
+        contents: Contents | None,
+        keep: Callable[[], Artifact] | None = None,
+        signed: Signed | None = None,
     ) -> None:
         self.artifact = artifact
         self.contents = contents
+        self.signature = None if signed is None else signed.signature
         self.must_keep = keep is not None
         self._keep = keep
         self._kept: Artifact | None = None
@@ -69,13 +77,18 @@ class ArtifactPlaces:
         directory: the registry's; None where nothing can be kept or fetched.
 
         store_url: of the store, as `eventlog.artifact_store.open_store` takes it; None for none.
+
+        signer: signs each artifact that is taken; None for nobody.
     """
 
-    def __init__(self, directory: str | None = None, store_url: str | None = None) -> None:
+    def __init__(
+        self, directory: str | None = None, store_url: str | None = None, signer: Signer | None = None
+    ) -> None:
         self._home = directory
         self._vault = None if directory is None else Vault(directory)
         self._memo = None if directory is None else Memo(directory)
         self._store_url = store_url
+        self._signer = signer
         self._opened: ArtifactStore | None = None
 
     @contextmanager
@@ -83,24 +96,29 @@ class ArtifactPlaces:
         self, path: str | os.PathLike[str], progress: Progress | None, *, copy: bool, dry_run: bool
     ) -> Iterator[Taken]:
         """
-        Give an artifact that was hashed and, if *copy*, copied; nothing is kept of it before `Taken.keep`.
+        Give an artifact that was hashed, signed where there is a signer, and, if *copy*, copied.
 
-        Raises as `hash_artifact` and `Vault.copying`.
+        Nothing is kept of it before `Taken.keep`. Raises as `hash_artifact`, `Signer.sign` and `Vault.copying`.
         """
         found = Findings()
-        if not copy:
+        if self._vault is None and (copy or self._signer is not None):
+            what = "--copy" if copy else "--sign-key"
+            raise RefusedError(f"{what}: expected a registry in a directory, which can keep files, got another")
+        if self._vault is None or not copy:
             artifact = artifacts.hash_artifact(path, progress, look=found.look)
-            yield Taken(artifact, found.contents(), self._keeping(lambda: artifact, artifact) if not dry_run else None)
-        elif self._vault is None:
-            raise RefusedError("--copy: expected a registry in a directory, which can keep one, got another")
+            signed = self._signed(artifact)
+            keep = None if dry_run else self._keeping(lambda: artifact, artifact, signed)
+            yield Taken(artifact, found.contents(), keep, signed)
         elif dry_run:
             artifact = artifacts.hash_artifact(path, progress, look=found.look)
-            taken = Taken(self._vault.as_kept(artifact), found.contents(), lambda: artifact)
+            taken = Taken(self._vault.as_kept(artifact), found.contents(), lambda: artifact, self._signed(artifact))
             taken.keep()  # what is looked at again is the file itself
             yield taken
         else:
             with self._vault.copying(path, progress, found.look) as copied:
-                yield Taken(copied.artifact, found.contents(), self._keeping(copied.keep, copied.artifact))
+                signed = self._signed(copied.artifact)
+                keep = self._keeping(copied.keep, copied.artifact, signed)
+                yield Taken(copied.artifact, found.contents(), keep, signed)
 
     def share(self, artifact: Artifact) -> None:
         """
@@ -171,9 +189,10 @@ class ArtifactPlaces:
             self._memo.note(found)
         return found
 
-    def in_use(self, artifact: Artifact) -> AbstractContextManager[None]:
-        """Keep out who removes what no event names, where something of *artifact* is kept here before one does."""
-        is_here = artifact.origin is not None or artifact.files is not None
+    def in_use(self, taken: Taken) -> AbstractContextManager[None]:
+        """Keep out who removes what no event names, where something of *taken* is kept here before one does."""
+        artifact = taken.artifact
+        is_here = artifact.origin is not None or artifact.files is not None or taken.signature is not None
         return self._vault.in_use() if is_here and self._vault is not None else nullcontext()
 
     def vault(self) -> Vault:
@@ -190,6 +209,26 @@ class ArtifactPlaces:
         """Forget that an artifact was checked."""
         if self._memo is not None:
             self._memo.forget(digest)
+
+    def signature_path(self, event: Event) -> str:
+        """
+        Return where the signature of an artifact is, just checked; fetched where it is missing and there is a store.
+
+        Raises:
+            RefusedError: nobody signed it, or the signature is not there, or is another file.
+        """
+        found = data_of(event).signature
+        if found is None:
+            raise RefusedError(f"{event.subject}: expected a model that was signed, got one that nobody signed")
+        if self._vault is None:
+            raise RefusedError("signature: expected a registry in a directory, got another")
+        path = objects.path_of(self._vault.top, found.sha256)
+        if not objects.is_right(path, found.sha256, None):
+            if self._store_url is None:
+                where, again = f"signature {path} of {event.subject}", artifact_match.sign_again(found)
+                raise RefusedError(f"{where}: expected sha256 {found.sha256}, got another file or none: {again}")
+            self._store().fetch(found.sha256, None, self._vault.top)
+        return path
 
     def holds(self, path: str) -> bool:
         """Say whether *path* is that of a kept or fetched artifact."""
@@ -218,16 +257,25 @@ class ArtifactPlaces:
             vault.keep_tree(files, digest)
         return vault.path_of(digest, is_directory=True)
 
-    def _keeping(self, place: Callable[[], Artifact], artifact: Artifact) -> Callable[[], Artifact] | None:
+    def _signed(self, artifact: Artifact) -> Signed | None:
+        return None if self._signer is None else self._signer.sign(artifact)
+
+    def _keeping(
+        self, place: Callable[[], Artifact], artifact: Artifact, signed: Signed | None
+    ) -> Callable[[], Artifact] | None:
         """Return what is to be done with an artifact that *place* gives its place, or None where nothing is."""
-        is_reference = artifact.origin is None
-        if is_reference and self._store_url is None and (artifact.files is None or self._vault is None):
+        has_manifest = artifact.files is not None and self._vault is not None
+        if artifact.origin is None and self._store_url is None and signed is None and not has_manifest:
             return None
 
         def keep() -> Artifact:
             kept = place()
             if kept.files is not None and self._vault is not None:
                 self._vault.keep_manifest(kept.files, kept.sha256)
+            if signed is not None and self._vault is not None:
+                path = self._vault.keep_bytes(signed.data, signed.signature.sha256)
+                if self._store_url is not None:
+                    self._store().put(artifacts.hash_artifact(path))
             self.share(kept)
             return kept
 

@@ -37,6 +37,8 @@ class Claims:
     Attributes:
         size: how many events were folded.
 
+        signatures: the SHA-256 of those files that say who signed an artifact; they are kept for good, as evidence.
+
         by_digest: the claims on each artifact by its SHA-256, in the order of publication.
 
     Args:
@@ -51,6 +53,7 @@ class Claims:
         self._claims: dict[str, Claim] = {}
         self._last: dict[str, None] = {}
         self._previous: str | None = None
+        self.signatures: set[str] = set()
         self.by_digest: dict[str, list[Claim]] = {}
         self.size = 0
 
@@ -64,6 +67,8 @@ class Claims:
                 claim.removed = False
             claims.append(Claim(event))
             self._claims[model_id] = claims[-1]
+        if isinstance(data, ModelPublished) and data.signature is not None:
+            self.signatures.add(data.signature.sha256)
         if isinstance(data, ModelPublished | ModelRolledBack):
             self._activated(event, model_id, data.displaced)
         elif (known := self._claims.get(model_id)) is not None:

@@ -22,6 +22,7 @@ from eventlog.errors import JournalDamagedError, RefusedError, refused_by
 from eventlog.events import WANTED_CHARACTERS_MAX, Data, Event, ModelPublished, ModelRolledBack, RequestRefused
 from eventlog.journal import Anchor
 from eventlog.model_id import new_model_id
+from eventlog.model_signature import Signature
 from eventlog.training_events import Training
 
 
@@ -81,7 +82,7 @@ _CHOSEN = (
     "dataset_metadata",
     "reason",
 )
-"""What of a publication the caller chose; the rest depends on the moment."""
+"""What of a publication the caller chose, beside the key that signs it; the rest depends on the moment."""
 
 Decide = Callable[[Catalog, datetime], Decision]
 FindEvent = Callable[[int], Event]
@@ -96,6 +97,7 @@ def publish(
     find_event: FindEvent,
     contents: Contents | None = None,
     training: Training | None = None,
+    signature: Signature | None = None,
 ) -> Decide:
     """Return the function that decides a publish."""
     recorded, origin = artifact.path, artifact.origin
@@ -120,6 +122,7 @@ def publish(
             origin_path_hex=origin_path_hex,
             contents=contents,
             training=training,
+            signature=signature,
         )
         earlier = earlier_of(terms, catalog, find_event)
         if earlier is not None:
@@ -235,13 +238,17 @@ def _answered(earlier: Event, same: bool) -> Decision:
 
 def _is_same_publish(earlier: Data, wanted: ModelPublished) -> bool:
     """The request is what the caller chose; the rest depends on the moment. Compared as JSON: 1 is not true."""
-    if not isinstance(earlier, ModelPublished):
+    if not isinstance(earlier, ModelPublished) or _signed_by(earlier) != _signed_by(wanted):
         return False
     return all(
         msgspec.json.encode(getattr(earlier, name), order="deterministic")
         == msgspec.json.encode(getattr(wanted, name), order="deterministic")
         for name in _CHOSEN
     )
+
+
+def _signed_by(data: ModelPublished) -> str | None:
+    return None if data.signature is None else data.signature.key
 
 
 @refused_by("expect-active")

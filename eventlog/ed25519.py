@@ -1,5 +1,5 @@
 """
-Ed25519 (RFC 8032) from the `cryptography` package, which is imported here and nowhere else, when it is used.
+Ed25519 (RFC 8032) from the `cryptography` package, which is imported when it is used.
 
 Install it with the extra: `pip install 'modelog[sign]'`.
 """

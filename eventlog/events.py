@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from eventlog.contents import Contents
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
+from eventlog.model_signature import Signature
 from eventlog.retention_events import ArtifactRemoved, ModelHeld, ModelReinstated, ModelReleased, ModelRetired
 from eventlog.snapshot import Activation, SettingsChanged, SnapshotTaken
 from eventlog.training_events import Training, TrainingFailed
@@ -58,6 +59,8 @@ class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         training: how it came about, where a training run published it.
 
         origin_path, origin_path_hex: what was published, where the registry keeps a copy of it; as the path above.
+
+        signature: who signed the artifact, and with what result; None for one that nobody signed.
     """
 
     backend: str
@@ -74,6 +77,7 @@ class ModelPublished(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     origin_path_hex: str | None = None
     contents: Contents | None = None
     training: Training | None = None
+    signature: Signature | None = None
 
 
 class ModelRolledBack(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):

@@ -213,7 +213,7 @@ class ModelRegistry(Retention):
             if taken.must_keep and not dry_run:
                 self._rehearse(prepare, terms, take_over)
                 with refused_by("artifact"):
-                    stack.enter_context(self._places.in_use(taken.artifact))
+                    stack.enter_context(self._places.in_use(taken))
                     taken.keep()
             return self._carry_out(prepare, terms, take_over, dry_run, taken.check_unchanged)
 
@@ -245,7 +245,7 @@ def _under_settings(
         keeps: whether it was taken because the settings ask for copies, or do not; where they do no longer, deciding
             raises `_OtherSettingsError`. None where nobody asked the settings.
     """
-    decide = prepare(terms, taken.artifact, contents=taken.contents, find_event=find_event)
+    decide = prepare(terms, taken.artifact, contents=taken.contents, signature=taken.signature, find_event=find_event)
 
     def decide_under_settings(catalog: Catalog, now: datetime) -> Decision:
         if keeps not in (None, catalog.settings.copy):

@@ -89,6 +89,18 @@ class Serving(Administration):
         artifact = self._places.check(event, progress, full=full)
         return Loaded(catalog.model(activation.model_id), artifact, activation.position)
 
+    def signature_path(self, model_id: str | None = None) -> str:
+        """
+        Return where the signature of a model is, by default of the active one, just checked against the journal.
+
+        Raises as `load` and `open_active`, and RefusedError where nobody signed it, or the signature is not there.
+        """
+        catalog = self.catalog()
+        wanted = catalog.active_id() if model_id is None else check_model_id(model_id)
+        if wanted is None or wanted not in catalog.published:
+            raise RefusedError(f"{catalog.where}: expected a published model, got {wanted or 'none'}: see list")
+        return self._places.signature_path(catalog.published[wanted])
+
     def watch(
         self,
         seen: int | None = None,

@@ -1,7 +1,7 @@
 """
 The artifacts that a registry keeps itself, below its directory: nobody who cleans up after a training can take them.
 
-    artifacts/sha256/<2 hex>/<64 hex>   a file, read-only, named by its SHA-256; also the manifest of each directory
+    artifacts/sha256/<2 hex>/<64 hex>   a file, read-only, named by its SHA-256; also manifests and signatures
     artifacts/trees/<2 hex>/<64 hex>/   a directory, named by the SHA-256 of its manifest; its files are links to those
     artifacts/incoming/                 what is being copied; removed again by whoever comes next, after a kill
     artifacts/.vault.lock               shared by those who keep what no event names yet, exclusive for who removes
@@ -78,7 +78,11 @@ class Vault:
 
     def keep_manifest(self, files: list[manifest.File], digest: str) -> str:
         """Keep what a directory holds, so that differences can be told in detail; return where. Raises RefusedError."""
-        data, path = manifest.encode(files), objects.path_of(self.top, digest)
+        return self.keep_bytes(manifest.encode(files), digest)
+
+    def keep_bytes(self, data: bytes, digest: str) -> str:
+        """Keep a file of the registry's own, durably; return where. Raises RefusedError."""
+        path = objects.path_of(self.top, digest)
         objects.bring(path, iter([data]), len(data))
         return path
 

@@ -85,7 +85,7 @@ class Sweep:
             for file in self._members.get(digest, ()):
                 holders = self._holders[file.sha256]
                 holders.discard(digest)
-                if not holders and file.sha256 not in self.claims.by_digest:
+                if not holders and file.sha256 not in self.claims.by_digest.keys() | self.claims.signatures:
                     gone.append(file.sha256)
             self._vault.remove_files([*gone, digest])  # the manifest last, so that what a kill leaves is still known
 
@@ -114,7 +114,7 @@ class Sweep:
             self._holders.setdefault(file.sha256, set()).add(digest)
 
     def _unneeded(self, now: datetime) -> Iterable[str]:
-        stored = self._files | self._trees
+        stored = (self._files | self._trees) - self.claims.signatures
         named = [digest for digest in self.claims.by_digest if digest in stored]
         yield from (digest for digest in named if self._is_kept(digest) and not self.claims.why_kept(digest, now))
         nobodys = stored - set(named)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from eventlog import registry as _registry
 from eventlog.artifact_places import ArtifactPlaces
+from eventlog.errors import RefusedError
 from eventlog.journal import Subscriber
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from projections.runtime_state import RuntimeStateManager
 from projections.wiring import checks, manager_of, wire
+
+if TYPE_CHECKING:
+    from eventlog.model_signature import Signer
+    from eventlog.signed_note import PrivateKey
 
 
 class ModelRegistry(_registry.ModelRegistry):
@@ -29,7 +35,8 @@ class ModelRegistry(_registry.ModelRegistry):
         artifact_store: a directory or bucket that machines share, as `eventlog.artifact_store.open_store` takes it:
             artifacts are there before an event names them, and are fetched from there where they are missing.
 
-        sign_key: signs the tree head after each event; the text of a key file as keygen writes it.
+        sign_key: the text of a key file as keygen writes it, or several. One for tree heads signs the tree head after
+            each event, one for artifacts (PEM) each artifact that is published.
 
         public_key: the text of a public key: nothing is answered or changed unless a tree head that it signed, or a key
             that it endorsed, agrees with the journal.
@@ -48,21 +55,18 @@ class ModelRegistry(_registry.ModelRegistry):
         journal: str | None = None,
         lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
         artifact_store: str | None = None,
-        sign_key: str | None = None,
+        sign_key: str | Sequence[str] | None = None,
         public_key: str | None = None,
         metrics_file: str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> None:
-        signer = None
-        if sign_key is not None:
-            from eventlog import signed_note  # noqa: PLC0415 - few have a key
-
-            signer = signed_note.parse_private_key(sign_key, "sign_key")
+        signer, artifact_signer = _signers([sign_key] if isinstance(sign_key, str) else sign_key or [])
+        if signer is not None:
             settings["signing"] = str(signer.public)
         replay, projector = wire(
             root, state_manager, journal, lock_timeout_seconds=lock_timeout_seconds, sign_key=signer
         )
-        places = ArtifactPlaces(os.path.abspath(os.fspath(root)), artifact_store)
+        places = ArtifactPlaces(os.path.abspath(os.fspath(root)), artifact_store, artifact_signer)
         subscribers: list[Subscriber] = [projector]
         if metrics_file is not None:
             from projections.metrics_file import MetricsFile, StateMetrics  # noqa: PLC0415 - few are monitored
@@ -83,3 +87,20 @@ def open_registry(
     """Return the registry of *registry_dir*, with the runtime of *state_dir* attached unless that is None."""
     manager = manager_of(state_dir, lock_timeout_seconds)
     return ModelRegistry(registry_dir, manager, lock_timeout_seconds=lock_timeout_seconds, **settings)
+
+
+def _signers(texts: Sequence[str]) -> tuple[PrivateKey | None, Signer | None]:
+    """Return who signs tree heads, and who signs artifacts. Raises RefusedError where there are two of a kind."""
+    if not texts:
+        return None, None
+    from eventlog import model_signature, signed_note  # noqa: PLC0415 - few have a key
+
+    tree_heads = [text for text in texts if not model_signature.is_pem(text)]
+    artifacts = [text for text in texts if model_signature.is_pem(text)]
+    for found, what in ((tree_heads, "tree heads"), (artifacts, "artifacts")):
+        if len(found) > 1:
+            raise RefusedError(f"sign_key: expected at most one key that signs {what}, got {len(found)}")
+    return (
+        signed_note.parse_private_key(tree_heads[0], "sign_key") if tree_heads else None,
+        model_signature.parse_private_key(artifacts[0], "sign_key") if artifacts else None,
+    )

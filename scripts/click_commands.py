@@ -13,6 +13,13 @@ from scripts.declared import PROGRAM, Argument, Call, Find, Group, Parameter, Us
 STATUS_USAGE = 2
 
 
+class _Whole(click.types.StringParamType):
+    """Text whose variable is one value, spaces and all; see `scripts.declared.Parameter.whole`."""
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        return [rv]
+
+
 class _Verbs(click.Group):
     """Imports a verb's module when the verb is used, and lists all without importing any."""
 
@@ -104,6 +111,8 @@ def _parameter(declared: Parameter) -> click.Parameter:
 def _type(declared: Parameter) -> click.ParamType[Any] | type[float] | None:
     if declared.choices:
         return click.Choice(declared.choices)
+    if declared.whole:
+        return _Whole()
     return click.IntRange(declared.least, declared.greatest) if declared.number is int else declared.number
 
 

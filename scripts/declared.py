@@ -43,6 +43,8 @@ class Parameter(Struct, frozen=True):
 
         multiple: whether it may be repeated; the value is then a tuple.
 
+        whole: whether the variable of one that may be repeated is one value, and not one for each word in it.
+
         choices: all that it may be; anything where there are none.
 
         number: `int` or `float` where the value is one; an `int` lies in *least* to *greatest*.
@@ -67,6 +69,7 @@ class Parameter(Struct, frozen=True):
     required: bool = False
     flag: bool = False
     multiple: bool = False
+    whole: bool = False
     choices: tuple[str, ...] = ()
     number: type[int] | type[float] | None = None
     least: int | None = None

@@ -71,6 +71,7 @@ def print_model(registry: RegistryReader, catalog: Catalog, model_id: str, outpu
         "retired": catalog.marks.is_retired(model_id),
         "held": catalog.marks.is_held(model_id),
         "contents": None if event.data.contents is None else msgspec.to_builtins(event.data.contents),
+        "signature": None if event.data.signature is None else msgspec.to_builtins(event.data.signature),
     }
     active = catalog.active[ACTIVE]
     history |= _activation("activated", active if active.model_id == model_id else None)
@@ -87,7 +88,8 @@ def print_model(registry: RegistryReader, catalog: Catalog, model_id: str, outpu
         rows.print_rows([fields], tuple(fields), output_format)
     else:
         fields["dataset_metadata"] = metadata_text(fields["dataset_metadata"])
-        fields["contents"] = metadata_text(fields["contents"] or {}) or None
+        for name in ("contents", "signature"):
+            fields[name] = metadata_text(fields[name] or {}) or None
         output.print_fields([(name, _words(value)) for name, value in fields.items()])
 
 

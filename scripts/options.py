@@ -70,6 +70,14 @@ def _as_sign_key(value: str | None) -> str | None:
     return keyfiles.read_private(value)
 
 
+def _as_sign_keys(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        return ()
+    from scripts import keyfiles  # noqa: PLC0415 - few have a key
+
+    return tuple(map(keyfiles.read_signing, values))
+
+
 LOG_LEVEL = Option(
     "--log-level",
     variable="MODELOG_LOG_LEVEL",
@@ -156,6 +164,16 @@ SIGNING = Option(
     help="Sign the tree head afterwards with this private key (see keygen).",
 )
 """What every verb takes after which the tree head may be signed."""
+
+SIGNING_ALSO_ARTIFACTS = replace(
+    SIGNING,
+    multiple=True,
+    whole=True,
+    read=_as_sign_keys,
+    help="Sign the tree head afterwards with this private key (see keygen); with one of keygen --artifacts, "
+    "the artifact. May be repeated, for one of each.",
+)
+"""The same for the verb that publishes."""
 
 EXPLAINED = (
     Option("--actor", variable="MODELOG_ACTOR", read=as_text, help="Who; kept in the history.  [default: user@host]"),

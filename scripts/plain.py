@@ -85,7 +85,7 @@ def _value(parameter: Parameter, given: Sequence[str], environ: Mapping[str, str
     """Return the value before it is read."""
     setting = environ.get(parameter.variable) if parameter.variable and not given else None
     if setting:
-        if parameter.flag or parameter.multiple:
+        if parameter.flag or (parameter.multiple and not parameter.whole):
             raise _NotPlainError
         given = [setting]
     if parameter.flag:

@@ -110,6 +110,15 @@ class Place:
         """Publish the artifact *name* with a copy."""
         return self.open().publish_model(self.artifact(name, data), backend="b", actor="t", copy=True, **terms)
 
+    def retire(self, *models: ModelMetadata, **settings: Any) -> None:
+        """Retire models."""
+        for model in models:
+            self.open(**settings).retire(model.model_id, reason="old")
+
+    def gc(self, *, dry_run: bool = False, **settings: Any) -> set[str]:
+        """Return the SHA-256 of what `gc` removes, or would."""
+        return {removal.sha256 for removal in self.open(**settings).gc(dry_run=dry_run, reason="room").removed}
+
     def directory(self, files: Mapping[str, bytes] | None = None) -> Path:
         """Write an artifact that is a directory, and return its path."""
         for path, data in (files or {"config.json": b"{}", "weights/part": b"weights" * 1000}).items():
@@ -165,6 +174,16 @@ class Place:
         self.head.write_bytes(jsonl_head.format_slot(first) + jsonl_head.format_slot(second))
 
 
+def artifact_key() -> str:
+    """Return a key that signs artifacts, the same in each run."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    raw = ec.derive_private_key(7, ec.SECP256R1()).private_bytes(pem, pkcs8, serialization.NoEncryption())
+    return raw.decode()
+
+
 def artifact_problems(place: Place) -> list[str]:
     """Return what `verify --artifacts` finds."""
     return [finding.what for finding in verify_registry(place.registry_dir, place.state_dir, artifacts=True).findings]
@@ -173,9 +192,8 @@ def artifact_problems(place: Place) -> list[str]:
 @contextmanager
 def fast_place() -> Iterator[Place]:
     """Give a place in memory where there is such a thing, for sweeps of many thousand steps."""
-    memory = "/dev/shm"
-    usable = os.access(memory, os.W_OK)
-    with tempfile.TemporaryDirectory(dir=memory if usable else None, prefix="modelog-test-") as name:
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory, prefix="modelog-test-") as name:
         yield Place(Path(name).resolve())
 
 

@@ -23,6 +23,7 @@ THIRD_PARTY = {
     "scripts.demo": {"numpy", "onnxruntime"},
     "eventlog.artifact_store": {"msgspec", "obstore"},
     "eventlog.ed25519": {"cryptography"},
+    "eventlog.model_signature": {"cryptography"},
     "eventlog.engines.jetstream_client": {"nats", "nkeys"},
     "eventlog.engines.jetstream_link": {"nats"},
     "eventlog.lightning_callback": {"lightning"},

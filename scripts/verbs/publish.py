@@ -22,7 +22,7 @@ from scripts.declared import Option, UsageError, verb
     ),
     Option("--copy", flag=True, help="Keep a copy below the registry's directory; that is then the model's artifact."),
     Option("--no-copy", flag=True, help="Keep none, whatever the registry's settings say."),
-    *options.CHANGING,
+    *(options.SIGNING_ALSO_ARTIFACTS if option is options.SIGNING else option for option in options.CHANGING),
     *options.COMMON,
 )
 def command(
@@ -37,7 +37,7 @@ def command(
     lock_timeout: float,
     record_refusals: bool,
     artifact_store: str | None,
-    sign_key: str | None,
+    sign_key: tuple[str, ...],
     public_key: str | None,
     metrics_file: str | None,
     **terms: Any,

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -31,12 +32,13 @@ class ViolationError(AssertionError):
 
 @dataclass(frozen=True)
 class Request:
-    """A publish as somebody asked for it, perhaps with a copy; without an artifact it is a rollback."""
+    """A publish as somebody asked for it, perhaps with a copy or signed; without an artifact it is a rollback."""
 
     id: str
     artifact_path: str | None
     backend: str
     copy: bool = False
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _rebuild(found: Tree, workshop: Workshop) -> None:
 
 
 def _ask_again(request: Request, workshop: Workshop) -> None:
-    registry = workshop.open()
+    registry = workshop.open(None if request.key is None else Path(request.key).read_text())
     if request.artifact_path is None:
         model = registry.rollback(request_id=request.id)
     else:

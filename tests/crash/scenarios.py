@@ -92,6 +92,10 @@ class Scenarios:
         """Return the path of an artifact that is published with a copy."""
         return self._workshop.to_copy(name, is_directory=is_directory)
 
+    def key(self) -> str:
+        """Return the path of a key that signs artifacts."""
+        return self._workshop.key()
+
     def killed(self, first: Trace, count: int, then: Then) -> Trace:
         """Return *first* killed after *count* operations, and then what somebody does next."""
         self._workshop.put(_live(first.start, first.ops[:count]))
@@ -123,11 +127,18 @@ class Scenarios:
         return dict(self._trees[publishes])
 
     def publish(
-        self, name: str, start: Tree, *, acknowledged: int, torn: bytes = b"", artifact: str | None = None
+        self,
+        name: str,
+        start: Tree,
+        *,
+        acknowledged: int,
+        torn: bytes = b"",
+        artifact: str | None = None,
+        key: str | None = None,
     ) -> Trace:
-        """Trace a publish on *start*; of an *artifact* that is named, with a copy."""
+        """Trace a publish on *start*; of an *artifact* that is named, with a copy; with a *key*, signed."""
         self._workshop.put(start)
-        request = self._request(name)
+        request = replace(self._request(name), key=key)
         if artifact is not None:
             request = replace(request, artifact_path=artifact, copy=True)
         return self._finish(Trace(name, start, self._trace(request), [], acknowledged, (request,), torn))
@@ -157,7 +168,9 @@ class Scenarios:
         if request.artifact_path is None:
             return self._workshop.trace("rollback", "--id", request.id)
         words = ("--artifact", request.artifact_path, "--backend", request.backend, "--id", request.id)
-        return self._workshop.trace("publish", *words, *(["--copy"] if request.copy else []))
+        words += ("--copy",) if request.copy else ()
+        words += ("--sign-key", request.key) if request.key is not None else ()
+        return self._workshop.trace("publish", *words)
 
     def _finish(self, trace: Trace) -> Trace:
         """Make sure that the operations lead to what is really there, and add what can be read from it."""
@@ -246,6 +259,10 @@ def _gc_of_a_directory(made: Scenarios) -> Trace:
     return made.removal("gc of a directory", made.base(1), is_directory=True)
 
 
+def _signed(made: Scenarios) -> Trace:
+    return made.publish("publish with a signature", made.base(1), acknowledged=2, key=made.key())
+
+
 BUILDERS: dict[str, Callable[[Scenarios], Trace]] = {
     "first": _first,
     "second": _second,
@@ -258,4 +275,5 @@ BUILDERS: dict[str, Callable[[Scenarios], Trace]] = {
     "copied-directory": _copied_directory,
     "gc": _gc,
     "gc-directory": _gc_of_a_directory,
+    "signed": _signed,
 }

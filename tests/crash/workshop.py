@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from strace_log import TRACED, Op, Tree, parse
+from support import artifact_key
 
 from projections import ModelRegistry, open_registry
 
@@ -74,9 +75,16 @@ class Workshop:
     def runtime(self) -> Path:
         return self.disk / RUNTIME
 
-    def open(self) -> ModelRegistry:
+    def key(self) -> str:
+        """Return the path of a key that signs artifacts."""
+        path = self._root / "artifacts" / "key"
+        path.write_text(artifact_key())
+        path.chmod(0o600)
+        return str(path)
+
+    def open(self, sign_key: str | None = None) -> ModelRegistry:
         """Return the registry on the disk, as a new process would open it, with its runtime attached."""
-        return open_registry(self.models, self.runtime, lock_timeout_seconds=5.0)
+        return open_registry(self.models, self.runtime, lock_timeout_seconds=5.0, sign_key=sign_key)
 
     def put(self, tree: Mapping[str, bytes | None]) -> None:
         """Make the disk hold just *tree*."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from support import START, Clock, Randomness
 
 from eventlog import chain, codec, decisions
 from eventlog.artifacts import Artifact
+from eventlog.catalog import Catalog
 from eventlog.contents import Contents
 from eventlog.decisions import Decide, Decision, Terms
 from eventlog.engines import jsonl_stamp, open_journal
@@ -34,6 +36,7 @@ from eventlog.events import (
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
 from eventlog.manifest import File
+from eventlog.model_signature import Signature
 from eventlog.replay import Replay
 from eventlog.retention_events import ArtifactRemoved, ModelHeld, ModelReinstated, ModelReleased, ModelRetired
 from eventlog.snapshot import Settings, SettingsChanged
@@ -47,6 +50,7 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "format1"
 REFRESH = os.environ.get("MODELOG_REFRESH_GOLDEN") == "1"
 OLD_KEY = "example.com/m+8c54bba3+AQABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 NEW_KEY = "example.com/m+872312e1+AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"
+SIGNATURE = Signature("d" * 64, "e" * 64)
 FILES = ["journal.head", "journal.jsonl", "registry.json"]
 METADATA: dict[str, Any] = {
     "rows": 1024,
@@ -105,6 +109,13 @@ def _write(directory: str) -> None:
         taking = Terms(actor="ana@trainer-3", request_id=f"snapshot-{number}")
         told = {} if number > 1 else {"rows_hash": None}  # as the first program that took any told them
         run(lambda catalog, now: Decision("", replace(catalog.taken(), **told)), taking)  # noqa: B023
+    _write_what_came_later(run, replay.catalog)
+    RegistryJson(directory, lock_timeout_seconds=1.0).write(replay.catalog, rebuild=True)
+    os.unlink(os.path.join(directory, jsonl_stamp.NAME))  # of this file on this disk: nothing to keep
+
+
+def _write_what_came_later(run: Callable[[Decide, Terms], object], catalog: Catalog) -> None:
+    """Write the events that joined the vocabulary after the first release."""
     settings = Terms(actor="ana@trainer-3", request_id="settings")
     run(lambda catalog, now: Decision("", SettingsChanged(Settings(copy=True), "never again")), settings)
     contents = Contents("onnx", True, 2, 10, {"FLOAT": 2}, {"ai.onnx": 18}, "spox 1")
@@ -114,30 +125,30 @@ def _write(directory: str) -> None:
         files = [File("config.json", 2, "c" * 64)] if number == 6 else None
         artifact = Artifact("/kept", f"{number:x}" * 64, number * 1000, (0, 0, 0, 0, 0), files, origin=origin)
         find = lambda position: pytest.fail("no retry here")  # noqa: E731 - as above
-        run(decisions.publish(asked, artifact, "onnx", {}, find, contents, training), asked)
+        run(decisions.publish(asked, artifact, "onnx", {}, find, contents, training, SIGNATURE), asked)
     failed = Terms(actor="ana@trainer-3", request_id="failed")
     run(lambda catalog, now: Decision("", TrainingFailed("onnx", training, "ValueError: NaN", "nightly")), failed)
     loaded = Terms(actor="bot", request_id="loaded")
     run(lambda catalog, now: Decision(catalog.active_id() or "", RuntimeLoaded("bot-1", 21, "6" * 64, "warm")), loaded)
-    subjects = list(replay.catalog.published)
-    data: Data
-    for number, (subject, data) in enumerate(
-        (
-            (subjects[0], ModelRetired("worse")),
-            (subjects[1], ModelRetired()),
-            (subjects[1], ModelReinstated("needed")),
-            (subjects[2], ModelHeld("audit")),
-            (subjects[2], ModelReleased()),
-            (subjects[0], ArtifactRemoved("1" * 64, 1000, 3, "room")),
-            ("", ArtifactRemoved("9" * 64, 7)),
-            ("", SettingsChanged(Settings(copy=True, keep_last=3, keep_days=30))),
-        )
-    ):
+    for subject, data in _kept_or_not(list(catalog.published)):
+        number = catalog.size
         marking = Terms(actor="ana@trainer-3", request_id=f"kept-{number}")
         run(lambda catalog, now: Decision(subject, data), marking)  # noqa: B023
     run(lambda catalog, now: Decision("", catalog.taken()), Terms(actor="ana@trainer-3", request_id="snapshot-4"))
-    RegistryJson(directory, lock_timeout_seconds=1.0).write(replay.catalog, rebuild=True)
-    os.unlink(os.path.join(directory, jsonl_stamp.NAME))  # of this file on this disk: nothing to keep
+
+
+def _kept_or_not(model_ids: list[str]) -> list[tuple[str, Data]]:
+    """Return whatever may be said of how long a model is kept, each with the model."""
+    return [
+        (model_ids[0], ModelRetired("worse")),
+        (model_ids[1], ModelRetired()),
+        (model_ids[1], ModelReinstated("needed")),
+        (model_ids[2], ModelHeld("audit")),
+        (model_ids[2], ModelReleased()),
+        (model_ids[0], ArtifactRemoved("1" * 64, 1000, 3, "room")),
+        ("", ArtifactRemoved("9" * 64, 7)),
+        ("", SettingsChanged(Settings(copy=True, keep_last=3, keep_days=30))),
+    ]
 
 
 @pytest.fixture(scope="module", autouse=True)

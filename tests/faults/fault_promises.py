@@ -21,7 +21,7 @@ from typing import Any
 
 from fault_scenarios import HEAD, JOURNAL, NEXT, OWN, REGISTRY_JSON, STATE_JSON, WANTED, Files, Scenario
 from real_command import Outcome
-from support import Place
+from support import Place, artifact_key
 
 from eventlog.engines import jsonl_head
 from eventlog.engines.jsonl_head import Head, format_slot
@@ -126,7 +126,8 @@ def ask_again(place: Place, scenario: Scenario) -> None:
         place.open().rollback(actor="t", request_id=WANTED)
     else:
         artifact, copy = scenario.words[2], "--copy" in scenario.words
-        place.open().publish_model(artifact, backend="b", actor="t", request_id=WANTED, copy=copy)
+        key = artifact_key() if "--sign-key" in scenario.words else None
+        place.open(sign_key=key).publish_model(artifact, backend="b", actor="t", request_id=WANTED, copy=copy)
 
 
 def _check_refused(scenario: Scenario, found: Files) -> None:

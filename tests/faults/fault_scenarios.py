@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from support import Place, fill
+from support import Place, artifact_key, fill
 
 from projections import RuntimeStateManager
 
@@ -29,6 +29,7 @@ NAMES = (
     "publish with a copy",
     "publish of a directory with a copy",
     "gc",
+    "publish with a signature",
 )
 Files = dict[str, bytes]
 Kind = Literal["changes", "derives", "reads", "removes"]
@@ -93,6 +94,8 @@ def build(place: Place) -> dict[str, Scenario]:
     del lagging[REGISTRY_JSON]
     with_torn_tail = {**one, JOURNAL: one[JOURNAL] + torn}
     artifact, directory = str(place.artifact(WANTED)), str(place.directory({"x": b"x", "y/z": b"z"}))
+    key = place.artifact("key", artifact_key().encode())
+    key.chmod(0o600)
     hasty = ("--lock-timeout", "0.2")
     publish = ("publish", "--artifact", artifact, "--backend", "b", "--actor", "t", "--id", WANTED, *hasty)
     rollback = ("rollback", "--actor", "t", "--id", WANTED, *hasty)
@@ -110,6 +113,7 @@ def build(place: Place) -> dict[str, Scenario]:
         Scenario("changes", (*publish, "--copy"), one, 2),
         Scenario("changes", (*(word if word != artifact else directory for word in publish), "--copy"), one, 2),
         Scenario("removes", ("gc", "--reason", "room", *hasty), *_retired(place, two)),
+        Scenario("changes", (*publish, "--sign-key", str(key)), one, 2),
     )
     return dict(zip(NAMES, found, strict=True))
 

@@ -13,6 +13,7 @@ HISTORY = [
     "artifact_files",
     "origin_path",
     "contents",
+    "signature",
 ]
 AS_OF = ["as_of_position", "as_of_hash"]
 ACTIVATION = ["activated_at", "activated_actor", "activated_reason", "activated_position"]
