@@ -68,10 +68,10 @@ def print_model(registry: RegistryReader, catalog: Catalog, model_id: str, outpu
         "artifact_size_bytes": event.data.artifact_size_bytes,
         "artifact_files": event.data.artifact_files,
         "origin_path": origin_shown(event.data),
-        "retired": catalog.marks.is_retired(model_id),
-        "held": catalog.marks.is_held(model_id),
         "contents": None if event.data.contents is None else msgspec.to_builtins(event.data.contents),
         "signature": None if event.data.signature is None else msgspec.to_builtins(event.data.signature),
+        "retired": catalog.marks.is_retired(model_id),
+        "held": catalog.marks.is_held(model_id),
     }
     active = catalog.active[ACTIVE]
     history |= _activation("activated", active if active.model_id == model_id else None)
