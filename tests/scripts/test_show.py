@@ -14,6 +14,8 @@ HISTORY = [
     "origin_path",
     "contents",
     "signature",
+    "retired",
+    "held",
 ]
 AS_OF = ["as_of_position", "as_of_hash"]
 ACTIVATION = ["activated_at", "activated_actor", "activated_reason", "activated_position"]
