@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from eventlog.artifacts import Artifact
 from eventlog.errors import RefusedError
 from eventlog.log import log
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+    from eventlog.artifacts import Artifact
 
 LEFT_OUT = (".git", ".gitattributes", ".github", ".gitignore")
 """At the top of a directory: what `model_signing` neither signs nor looks at."""
