@@ -41,7 +41,7 @@ class Settings(Struct, frozen=True):
 
         publishes: of each of the eight writers of the group `concurrency`.
 
-        artifact_bytes: of the file that the group `hashing` hashes.
+        artifact_bytes: of the file that the group `hashing` hashes; the group `copies` copies one of at most 1 GiB.
 
         peers: whether the peers run too.
     """

@@ -13,6 +13,7 @@ import as_of
 import chart
 import cold
 import concurrency
+import copies
 import growth
 import hashing
 import machine
@@ -32,6 +33,7 @@ GROUPS: dict[str, Callable[[Place], Group]] = {
     "replay": replays.run,
     "as-of": as_of.run,
     "hashing": hashing.run,
+    "copies": copies.run,
     "peers": rivals.run,
     "growth": growth.run,
 }

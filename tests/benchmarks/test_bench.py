@@ -168,7 +168,7 @@ def test_a_tiny_run_measures_every_group(tmp_path):
     assert done.returncode == 0, done.stderr
     found = report.load(tmp_path / "results" / "bench.json")
     assert [group.name for group in found.groups] == [
-        "cold", "append", "concurrency", "replay", "as-of", "hashing", "peers", "growth",
+        "cold", "append", "concurrency", "replay", "as-of", "hashing", "copies", "peers", "growth",
     ]  # fmt: skip
     failures = {one.name: one.failure for group in found.groups for one in group.series.values() if one.failure}
     assert failures == {}
