@@ -6,20 +6,24 @@ import os
 import shlex
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 
 from eventlog import durable, surroundings
+from eventlog.artifact_path import KEPT
 from eventlog.engines.jsonl import HEAD, JOURNAL
 from eventlog.engines.jsonl_quarantine import DIRECTORY as QUARANTINE
 from eventlog.errors import reason_of
+from eventlog.objects import ALGORITHM
 from eventlog.symptom import Symptom
 
+_KEPT_IN = [os.path.join(KEPT, name) for name in (ALGORITHM, "trees", "incoming")]
 _GRANT = "run as its owner, or have its owner grant it"
 
 
 def symptoms(directories: list[str], registry_dir: str, state_path: str | None) -> Iterator[Symptom]:
-    """Look at *directories*, the quarantine, the files of the registry, and the runtime checkpoint."""
-    quarantine = os.path.join(registry_dir, QUARANTINE)
-    for directory in [*directories, *([quarantine] if os.path.lexists(quarantine) else [])]:
+    """Look at *directories*, the quarantine, what is kept, the files of the registry, and the runtime checkpoint."""
+    others = [os.path.join(registry_dir, name) for name in (QUARANTINE, KEPT, *_KEPT_IN)]
+    for directory in [*directories, *filter(os.path.lexists, others)]:
         place = directory if os.path.lexists(directory) else surroundings.existing(directory)
         if (found := _directory(place)) is not None:
             yield found
@@ -27,6 +31,30 @@ def symptoms(directories: list[str], registry_dir: str, state_path: str | None) 
     for path in [*files, *([] if state_path is None else [state_path])]:
         if os.path.lexists(path) and (found := _file(path)) is not None:
             yield found
+    yield from _kept(os.path.join(registry_dir, KEPT, ALGORITHM))
+
+
+def _kept(top: str) -> Iterator[Symptom]:
+    """Look at the files that the registry keeps by their hash: nobody writes to one, and we must be able to read it."""
+    writable, unreadable = [], []
+    for directory, _, names in os.walk(top):
+        for path in (os.path.join(directory, name) for name in names if not name.startswith(".")):
+            with suppress(OSError):
+                if stat.S_IMODE(os.lstat(path).st_mode) & 0o222:
+                    writable.append(path)
+                if surroundings.why_not(path, os.R_OK) is not None:
+                    unreadable.append(path)
+    if unreadable:
+        what = f"{min(unreadable)}: expected files that we may read, got {len(unreadable)} that we may not"
+        yield Symptom("problem", "permissions", what, _GRANT)
+    if writable:
+        what = f"{min(writable)}: expected files that nobody writes to, got {len(writable)} that may be written to"
+        yield Symptom(
+            "risk",
+            "permissions",
+            what,
+            f"find {shlex.quote(top)} -type f -name '[0-9a-f]*' -exec chmod a-w {{}} +; verify --artifacts",
+        )
 
 
 def _directory(place: str) -> Symptom | None:

@@ -67,7 +67,7 @@ def test_a_file_for_each(desk, read):
         assert path.read_bytes().count(b"# modelog: ") == 1
 
 
-@pytest.mark.parametrize("verb", WRITERS)
+@pytest.mark.parametrize("verb", sorted(WRITERS))
 def test_a_path_that_cannot_be_is_refused_first(desk, refused, verb):
     """Nothing is recorded, read or written."""
     desk.publish("a")
