@@ -98,7 +98,7 @@ class Sweep:
             if digest not in stored:
                 if needed and data.origin_path is not None and not (may_lack or claims[0].removed):
                     raise self._lacking(digest, next(iter(needed)))
-            elif data.artifact_files is not None:
+            elif data.artifact_files is not None and (needed or self._is_kept(digest)):
                 self._note_members(digest, needed=next(iter(needed), None))
         for digest in self._trees - self._members.keys():
             self._note_members(digest, needed=None)
@@ -114,11 +114,16 @@ class Sweep:
             self._holders.setdefault(file.sha256, set()).add(digest)
 
     def _unneeded(self, now: datetime) -> Iterable[str]:
+        """Yield what nobody needs, nor any directory that stays: what is named in order, then what is nobody's."""
         stored = (self._files | self._trees) - self.claims.signatures
         named = [digest for digest in self.claims.by_digest if digest in stored]
-        yield from (digest for digest in named if self._is_kept(digest) and not self.claims.why_kept(digest, now))
         nobodys = stored - set(named)
-        yield from sorted(nobodys & self._members.keys())
+        going = {digest for digest in named if not self.claims.why_kept(digest, now)}
+        going |= nobodys & self._members.keys()
+        while part_of_what_stays := {digest for digest in going if self._holders.get(digest, set()) - going}:
+            going -= part_of_what_stays
+        yield from (digest for digest in named if digest in going and self._is_kept(digest))
+        yield from sorted(nobodys & going)
         yield from sorted(nobodys - self._members.keys() - self._holders.keys())
 
     def _is_kept(self, digest: str) -> bool:
