@@ -17,7 +17,7 @@ from eventlog.catalog import Catalog
 from eventlog.errors import RefusedError
 from eventlog.events import ModelPublished
 from eventlog.file_digest import Progress
-from eventlog.model import path_of
+from eventlog.model import path_here, path_of
 from eventlog.vault import Vault
 
 WORKERS_MAX = 16
@@ -47,12 +47,15 @@ def audit(catalog: Catalog, progress: Progress | None = None) -> list[ArtifactPr
     """
     Hash the artifact of every model and return those that are not what was published, in the order of publication.
 
+    It is looked for where whoever uses it finds it, see `eventlog.model.path_here`.
+
     A file that several models name is read once. Hashing runs in as many threads as there are processors.
 
     Args:
         progress: called with bytes done and bytes in all; from one thread at a time.
     """
-    paths = list(dict.fromkeys(path_of(data_of(event), catalog.home) for event in catalog.published.events()))
+    places = [path_here(data_of(event), catalog.home) for event in catalog.published.events()]
+    paths = list(dict.fromkeys(places))
     vault = None if catalog.home is None else Vault(catalog.home)
     meter = _Meter(sum(map(_size_of, paths)), progress)
     workers = ThreadPoolExecutor(min(WORKERS_MAX, os.cpu_count() or 1))
@@ -64,20 +67,21 @@ def audit(catalog: Catalog, progress: Progress | None = None) -> list[ArtifactPr
     finally:
         workers.shutdown(cancel_futures=True)
     found = []
-    for event in catalog.published.events():
-        data = data_of(event)
-        path = path_of(data, catalog.home)
-        artifact = hashed[path]
+    for event, path in zip(catalog.published.events(), places, strict=True):
+        data, artifact = data_of(event), hashed[path]
+        remedy = _remedy(data, is_kept=path != path_of(data, catalog.home))
         if isinstance(artifact, RefusedError):
-            what = f"{event.subject}: {artifact}{_remedy(data)}"
+            what = f"{event.subject}: {artifact}{remedy}"
             found.append(ArtifactProblem(_problem(path, artifact), event.position, what, data.sha256))
         elif not matches(artifact, data):
-            what = f"{event.subject}: {difference(event, artifact, vault)}{_remedy(data)}"
+            what = f"{event.subject}: {difference(event, artifact, vault)}{remedy}"
             found.append(ArtifactProblem("changed", event.position, what, data.sha256, artifact.sha256))
     return found
 
 
-def _remedy(data: ModelPublished) -> str:
+def _remedy(data: ModelPublished, *, is_kept: bool) -> str:
+    if is_kept:
+        return ": unbundle it again, fetch it again, or publish the same bytes again with --copy"
     return "" if data.origin_path is None else ": publish the same bytes again with --copy"
 
 

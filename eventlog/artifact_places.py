@@ -1,7 +1,8 @@
 """
-Where a model's artifact is: at the path that was published, or in the registry's own vault.
+Where a model's artifact is: in the registry's own vault, or at the path that was published.
 
-Where machines share a store, it is fetched from there into the vault.
+What is in the vault comes first (`eventlog.model.path_here`): the path may be another machine's. Where machines share a
+store, it is fetched from there into the vault.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from eventlog.errors import RefusedError
 from eventlog.events import Event
 from eventlog.file_contents import Findings
 from eventlog.file_digest import Progress
-from eventlog.model import path_of
+from eventlog.model import path_here, path_of
 from eventlog.vault import Vault
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class ArtifactPlaces:
         """
         Return an artifact on this machine that has just been hashed and is the one that *event* published.
 
-        Where the one at the published path is missing or another, and there is a store, it is fetched.
+        Where it is neither in the vault nor at the published path, and there is a store, it is fetched.
 
         Raises:
             RefusedError: there is none, or it has other bytes.
@@ -140,7 +141,7 @@ class ArtifactPlaces:
         """
         Return this registry's own copy of an artifact, fetched where it is not there yet, and just hashed.
 
-        Without a store it is the one at the published path.
+        Without a store it is the one that is kept, or at the published path.
 
         Raises as `locate`.
         """
@@ -163,7 +164,7 @@ class ArtifactPlaces:
         data = data_of(event)
         if not full and self._memo is not None:
             with suppress(RefusedError):
-                seen = artifacts.look_at(path_of(data, self._home), data.sha256)
+                seen = artifacts.look_at(path_here(data, self._home), data.sha256)
                 if self._memo.knows(seen, data):
                     return seen
         found = self.locate(event, progress)
@@ -177,7 +178,18 @@ class ArtifactPlaces:
 
     def _published(self, event: Event, progress: Progress | None) -> Artifact:
         data = data_of(event)
-        found = artifacts.hash_artifact(path_of(data, self._home), progress)
+        here, published = path_here(data, self._home), path_of(data, self._home)
+        try:
+            return self._hashed(event, here, progress)
+        except RefusedError:
+            if here == published:
+                raise
+            with suppress(RefusedError):
+                return self._hashed(event, published, progress)
+            raise
+
+    def _hashed(self, event: Event, path: str, progress: Progress | None) -> Artifact:
+        data, found = data_of(event), artifacts.hash_artifact(path, progress)
         if not artifact_match.matches(found, data):
             what = artifact_match.difference(event, found, self._vault)
             raise RefusedError(f"{what}: {artifact_match.remedy(data)}")
