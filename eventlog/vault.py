@@ -60,6 +60,20 @@ class Vault:
             copy.artifact = self.as_kept(hash_artifact(path, progress, copy.receive, look))
             yield copy
 
+    @contextmanager
+    def receiving(self, size_bytes: int) -> Iterator[Received]:
+        """
+        Take files that come from elsewhere; none of them is kept before `Received.keep`.
+
+        Args:
+            size_bytes: of all of them.
+
+        Raises RefusedError: there is no room for them.
+        """
+        with self._incoming() as directory:
+            _check_room(directory, size_bytes, "make room")
+            yield Received(self, directory)
+
     def path_of(self, digest: str, *, is_directory: bool) -> str:
         """Return where the artifact with a hash is, or would be."""
         return os.path.join(self._home, kept_path(objects.checked_digest(digest), is_directory=is_directory))
@@ -193,7 +207,35 @@ class Copy:
         return as_it_is(artifact)
 
 
-def _check_room(directory: str, size_bytes: int) -> None:
+class Received:
+    """Files that are complete, and not kept yet; see `Vault.receiving`."""
+
+    def __init__(self, vault: Vault, directory: str) -> None:
+        self._vault = vault
+        self._directory = directory
+        self._parts: dict[str, str] = {}
+
+    def take(self, digest: str, parts: Iterator[bytes]) -> None:
+        """Write a file, durably, whose *parts* raise where they have another hash. Raises RefusedError."""
+        path = os.path.join(self._directory, digest)
+        with durable.refusing(f"copy to {self._vault.top}"):
+            durable.create_file(path, parts)
+            objects.make_read_only(path)
+        self._parts[digest] = path
+
+    def keep(self, origin: str) -> None:
+        """
+        Give all of them their places, durably.
+
+        Args:
+            origin: where they came from.
+
+        Raises RefusedError: it cannot be. What was kept before is as it was, or is whole again.
+        """
+        objects.place(self._vault.top, self._parts, origin)
+
+
+def _check_room(directory: str, size_bytes: int, remedy: str = "make room, or publish without --copy") -> None:
     """Raise RefusedError where a file is seen to be too large for what is free; the disk may still become full."""
     try:
         status = os.statvfs(directory)
@@ -202,7 +244,7 @@ def _check_room(directory: str, size_bytes: int) -> None:
     wanted, free = size_bytes + _SPARE_BYTES, status.f_bavail * status.f_frsize
     if wanted > free:
         what = f"expected {wanted} free bytes for a copy, got {free}"
-        raise RefusedError(f"{os.path.dirname(directory)}: {what}: make room, or publish without --copy")
+        raise RefusedError(f"{os.path.dirname(directory)}: {what}: {remedy}")
 
 
 def _remove_left_behind(path: str) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 from support import Place, fill
 
 from projections import RuntimeStateManager
+from projections.bundles import bundle_models
 
 JOURNAL, HEAD = "m/journal.jsonl", "m/journal.head"
 REGISTRY_JSON, STATE_JSON = "m/registry.json", "s/state.json"
@@ -28,9 +29,10 @@ NAMES = (
     "verify",
     "publish with a copy",
     "publish of a directory with a copy",
+    "unbundle",
 )
 Files = dict[str, bytes]
-Kind = Literal["changes", "derives", "reads"]
+Kind = Literal["changes", "derives", "reads", "brings"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Scenario:
     A command and what it finds.
 
     Attributes:
-        kind: `changes` appends an event, `derives` writes derived files.
+        kind: `changes` appends an event, `derives` writes derived files, `brings` appends what a bundle has.
 
         words: the verb and what follows it.
 
@@ -53,6 +55,8 @@ class Scenario:
         torn: the bytes to be taken out.
 
         answer: what it prints when nothing fails; of interest where it only reads.
+
+        brought: the journal that a bundle leads to.
     """
 
     kind: Kind
@@ -62,6 +66,7 @@ class Scenario:
     mending: tuple[str, ...] = ()
     torn: bytes = b""
     answer: str = ""
+    brought: bytes = b""
 
     @property
     def adopts(self) -> bool:
@@ -82,6 +87,9 @@ def build(place: Place) -> dict[str, Scenario]:
     """Return every scenario by its name; their artifacts are then at *place*, in which nothing else is."""
     RuntimeStateManager(place.state_dir).record_checkpoint(entrypoint="e", mode="m", config_path="c", metadata=OWN)
     history = fill(place, 3)
+    bundle = place.root / "b.tar"
+    bundle.unlink(missing_ok=True)
+    bundle_models((), bundle, place.registry_dir, place.state_dir)
     place.put({})
     one, two = history[2], history[3]
     later = two[JOURNAL].removeprefix(one[JOURNAL])
@@ -109,4 +117,5 @@ def build(place: Place) -> dict[str, Scenario]:
         Scenario("changes", (*publish, "--copy"), one, 2),
         Scenario("changes", (*(word if word != artifact else directory for word in publish), "--copy"), one, 2),
     )
+    found = (*found, Scenario("brings", ("unbundle", str(bundle), *hasty), one, 2, brought=two[JOURNAL]))
     return dict(zip(NAMES, found, strict=True))
