@@ -18,7 +18,7 @@ from eventlog.catalog import Catalog
 from eventlog.errors import JournalDamagedError, RefusedError
 from eventlog.events import Event, ModelPublished
 from eventlog.file_digest import Progress
-from eventlog.model import path_of
+from eventlog.model import path_here, path_of
 from eventlog.past import Past
 from eventlog.retention_events import ArtifactRemoved
 from eventlog.vault import Vault
@@ -53,12 +53,14 @@ def removed(catalog: Catalog, past: Past) -> set[str]:
         for event in past.naming(b'","type":"artifact.removed.v1","', 0, catalog.size):
             if isinstance(event.data, ArtifactRemoved) and event.subject is not None:
                 found.add(event.subject)
-    return {model_id for model_id in found if not os.path.lexists(catalog.model(model_id).artifact_path)}
+    return {model_id for model_id in found if not os.path.lexists(_place(catalog, catalog.published[model_id]))}
 
 
 def audit(catalog: Catalog, progress: Progress | None = None, *, without: Container[str] = ()) -> list[ArtifactProblem]:
     """
     Hash the artifact of every model and return those that are not what was published, in the order of publication.
+
+    It is looked for where whoever uses it finds it, see `eventlog.model.path_here`.
 
     A file that several models name is read once. Hashing runs in as many threads as there are processors. Signatures
     are compared with their recorded hashes; whether a key made them is up to who has its public half.
@@ -72,7 +74,8 @@ def audit(catalog: Catalog, progress: Progress | None = None, *, without: Contai
     def events() -> Iterator[Event]:
         return (event for event in catalog.published.events() if event.subject not in without)
 
-    paths = list(dict.fromkeys(path_of(data_of(event), catalog.home) for event in events()))
+    places = [_place(catalog, event) for event in events()]
+    paths = list(dict.fromkeys(places))
     vault = None if catalog.home is None else Vault(catalog.home)
     meter = _Meter(sum(map(_size_of, paths)), progress)
     workers = ThreadPoolExecutor(min(WORKERS_MAX, os.cpu_count() or 1))
@@ -84,19 +87,22 @@ def audit(catalog: Catalog, progress: Progress | None = None, *, without: Contai
     finally:
         workers.shutdown(cancel_futures=True)
     found = []
-    for event in events():
-        data = data_of(event)
-        path = path_of(data, catalog.home)
-        artifact = hashed[path]
+    for event, path in zip(events(), places, strict=True):
+        data, artifact = data_of(event), hashed[path]
+        remedy = _remedy(data, is_kept=path != path_of(data, catalog.home))
         if isinstance(artifact, RefusedError):
-            what = f"{event.subject}: {artifact}{_remedy(data)}"
+            what = f"{event.subject}: {artifact}{remedy}"
             found.append(ArtifactProblem(_problem(path, artifact), event.position, what, data.sha256))
         elif not matches(artifact, data):
-            what = f"{event.subject}: {difference(event, artifact, vault)}{_remedy(data)}"
+            what = f"{event.subject}: {difference(event, artifact, vault)}{remedy}"
             found.append(ArtifactProblem("changed", event.position, what, data.sha256, artifact.sha256))
         if vault is not None and (problem := _signature_problem(event, vault)) is not None:
             found.append(problem)
     return found
+
+
+def _place(catalog: Catalog, event: Event) -> str:
+    return path_here(data_of(event), catalog.home)
 
 
 def _signature_problem(event: Event, vault: Vault) -> ArtifactProblem | None:
@@ -116,7 +122,9 @@ def _signature_problem(event: Event, vault: Vault) -> ArtifactProblem | None:
     return ArtifactProblem("changed", event.position, what, signature.sha256, actual)
 
 
-def _remedy(data: ModelPublished) -> str:
+def _remedy(data: ModelPublished, *, is_kept: bool) -> str:
+    if is_kept:
+        return ": unbundle it again, fetch it again, or publish the same bytes again with --copy"
     return "" if data.origin_path is None else ": publish the same bytes again with --copy"
 
 

@@ -1,7 +1,8 @@
 """
-Where a model's artifact is: at the path that was published, or in the registry's own vault.
+Where a model's artifact is: in the registry's own vault, or at the path that was published.
 
-Where machines share a store, it is fetched from there into the vault.
+What is in the vault comes first (`eventlog.model.path_here`): the path may be another machine's. Where machines share a
+store, it is fetched from there into the vault.
 """
 
 from __future__ import annotations
@@ -14,59 +15,18 @@ from typing import TYPE_CHECKING
 from eventlog import artifact_match, artifacts, objects
 from eventlog.artifact_match import data_of
 from eventlog.artifact_memo import Memo
+from eventlog.artifact_taken import Taken
 from eventlog.artifacts import Artifact
-from eventlog.contents import Contents
 from eventlog.errors import RefusedError
 from eventlog.events import Event
 from eventlog.file_contents import Findings
 from eventlog.file_digest import Progress
-from eventlog.model import path_of
+from eventlog.model import path_here, path_of
 from eventlog.model_signature import Signed, Signer
 from eventlog.vault import Vault
 
 if TYPE_CHECKING:
     from eventlog.artifact_store import ArtifactStore
-
-
-class Taken:
-    """
-    An artifact that is to be published: hashed, and copied where that was asked for, but not kept anywhere yet.
-
-    Attributes:
-        artifact: as it is recorded.
-
-        contents: what its headers say, or None.
-
-        must_keep: whether it, or its signature, has a place to be put in before it is recorded.
-
-        signature: who signed it, or None.
-
-    Args:
-        keep: puts it where it is recorded to be, and returns it as it is there.
-    """
-
-    def __init__(
-        self,
-        artifact: Artifact,
-        contents: Contents | None,
-        keep: Callable[[], Artifact] | None = None,
-        signed: Signed | None = None,
-    ) -> None:
-        self.artifact = artifact
-        self.contents = contents
-        self.signature = None if signed is None else signed.signature
-        self.must_keep = keep is not None
-        self._keep = keep
-        self._kept: Artifact | None = None
-
-    def keep(self) -> None:
-        """See that it is where it is recorded to be, whole and durable. Raises RefusedError where it cannot be."""
-        if self._keep is not None and self._kept is None:
-            self._kept = self._keep()
-
-    def check_unchanged(self) -> None:
-        """Raise RefusedError where it is no longer what was hashed."""
-        (self._kept or self.artifact).check_unchanged()
 
 
 class ArtifactPlaces:
@@ -142,7 +102,7 @@ class ArtifactPlaces:
         """
         Return an artifact on this machine that has just been hashed and is the one that *event* published.
 
-        Where the one at the published path is missing or another, and there is a store, it is fetched.
+        Where it is neither in the vault nor at the published path, and there is a store, it is fetched.
 
         Raises:
             RefusedError: there is none, or it has other bytes.
@@ -158,7 +118,7 @@ class ArtifactPlaces:
         """
         Return this registry's own copy of an artifact, fetched where it is not there yet, and just hashed.
 
-        Without a store it is the one at the published path.
+        Without a store it is the one that is kept, or at the published path.
 
         Raises as `locate`.
         """
@@ -181,7 +141,7 @@ class ArtifactPlaces:
         data = data_of(event)
         if not full and self._memo is not None:
             with suppress(RefusedError):
-                seen = artifacts.look_at(path_of(data, self._home), data.sha256)
+                seen = artifacts.look_at(path_here(data, self._home), data.sha256)
                 if self._memo.knows(seen, data):
                     return seen
         found = self.locate(event, progress)
@@ -236,8 +196,20 @@ class ArtifactPlaces:
 
     def _published(self, event: Event, progress: Progress | None) -> Artifact:
         data = data_of(event)
+        here, published = path_here(data, self._home), path_of(data, self._home)
         try:
-            found = artifacts.hash_artifact(path_of(data, self._home), progress)
+            return self._hashed(event, here, progress)
+        except RefusedError:
+            if here == published:
+                raise
+            with suppress(RefusedError):
+                return self._hashed(event, published, progress)
+            raise
+
+    def _hashed(self, event: Event, path: str, progress: Progress | None) -> Artifact:
+        data = data_of(event)
+        try:
+            found = artifacts.hash_artifact(path, progress)
         except RefusedError as error:
             raise RefusedError(f"{error}: {artifact_match.remedy(data)}") from error.__cause__
         if not artifact_match.matches(found, data):

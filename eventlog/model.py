@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from eventlog.artifact_path import located, path_from_text, path_to_text
+from eventlog.artifact_path import kept_path, located, path_from_text, path_to_text
 from eventlog.dataset_metadata import copied
 from eventlog.events import Event, ModelPublished
+
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class ModelMetadata(Struct, frozen=True):
@@ -22,7 +27,8 @@ class ModelMetadata(Struct, frozen=True):
 
         backend: what runs it, in the publisher's words.
 
-        artifact_path: absolute; may hold surrogate escapes (PEP 383), so that it can be opened.
+        artifact_path: absolute; may hold surrogate escapes (PEP 383), so that it can be opened. Where it was published,
+            or where this registry keeps the copy that was published; `path_here` says where others are on this machine.
 
         sha256: of the artifact when it was published, 64 hex.
 
@@ -56,6 +62,12 @@ def published_by(event: Event, home: str | None = None) -> ModelMetadata:
     return model_of(event.subject or "", event.data, event.time, home)
 
 
+def published_here(event: Event, home: str | None = None) -> ModelMetadata:
+    """Return the same with the path where whoever uses it on this machine finds it; see `path_here`."""
+    assert isinstance(event.data, ModelPublished), "it publishes a model"
+    return replace(published_by(event, home), artifact_path=path_here(event.data, home))
+
+
 def shown(event: Event, home: str | None = None) -> ModelMetadata:
     """Return the model that *event* published as JSON has it: odd bytes of its path are spelled out."""
     data = event.data
@@ -81,6 +93,20 @@ def path_of(data: ModelPublished, home: str | None) -> str:
     """Return where an artifact is on this machine, whose registry's directory is *home*; None: as it is recorded."""
     path = path_from_text(data.artifact_path, data.artifact_path_hex)
     return located(path, data.sha256, home)
+
+
+def path_here(data: ModelPublished, home: str | None) -> str:
+    """
+    Return where whoever uses an artifact on this machine finds it; *home* as in `path_of`.
+
+    What the registry keeps itself, also because it was fetched or came in a bundle, comes before the path that was
+    published: that may be another machine's, and lead to nothing here, or to something else.
+    """
+    if home is not None:
+        kept = os.path.join(home, kept_path(data.sha256, is_directory=data.artifact_files is not None))
+        if _DIGEST.fullmatch(data.sha256) and os.path.lexists(kept):
+            return kept
+    return path_of(data, home)
 
 
 def model_of(model_id: str, data: ModelPublished, time: datetime, home: str | None = None) -> ModelMetadata:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from eventlog import artifacts, decisions, identity
 from eventlog import dataset_metadata as metadata_rules
-from eventlog.artifact_places import Taken
+from eventlog.artifact_taken import Taken
 from eventlog.catalog import Catalog
 from eventlog.decisions import Decide, Decision, FindEvent, Terms
 from eventlog.errors import ModelogError, ModelRegistryError, RefusedError, refused_by

@@ -41,6 +41,29 @@ def root(leaves: Sequence[bytes]) -> bytes:
     return level[0]
 
 
+class Growing:
+    """A tree that grows leaf by leaf; of n leaves it keeps as many hashes as n has bits that are set."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._whole: list[bytes] = []  # roots of whole subtrees, the largest first
+
+    def add(self, leaf: bytes) -> None:
+        """Go on by one leaf."""
+        found, size = leaf, self.size
+        while size & 1:
+            found, size = _node(self._whole.pop(), found), size >> 1
+        self._whole.append(found)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """Return what `root` returns of the leaves so far."""
+        found = self._whole[-1] if self._whole else EMPTY_ROOT
+        for left in self._whole[-2::-1]:
+            found = _node(left, found)
+        return found
+
+
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """Return the hashes that lead from the leaf at *index* to the root, from the bottom up."""
     assert 0 <= index < len(leaves), "the caller knows the size"

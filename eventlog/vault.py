@@ -16,16 +16,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import count
 
-from eventlog import durable, durable_directories, locking, manifest, objects
+from eventlog import durable, durable_directories, incoming, locking, manifest, objects
 from eventlog.artifact_path import KEPT, kept_path
 from eventlog.artifacts import Artifact, Look, as_it_is, hash_artifact
-from eventlog.errors import RefusedError, reason_of
+from eventlog.errors import RefusedError
 from eventlog.file_digest import Progress
 from eventlog.log import log
 
-INCOMING = "incoming"
 LOCK = ".vault.lock"
 _START, _DIGEST = re.compile("[0-9a-f]{2}"), re.compile("[0-9a-f]{64}")
 _SPARE_BYTES = 1 << 20
@@ -60,10 +58,24 @@ class Vault:
         given = os.path.realpath(durable.checked_path(path, "artifact"))
         if os.path.commonpath([given, os.path.realpath(self._home)]) == given:
             raise RefusedError(f"artifact {given}: expected a directory without this registry in it, got one with it")
-        with self._incoming() as directory:
+        with incoming.directory(self.top) as directory:
             copy = Copy(self, directory)
             copy.artifact = self.as_kept(hash_artifact(path, progress, copy.receive, look))
             yield copy
+
+    @contextmanager
+    def receiving(self, size_bytes: int) -> Iterator[Received]:
+        """
+        Take files that come from elsewhere; none of them is kept before `Received.keep`.
+
+        Args:
+            size_bytes: of all of them.
+
+        Raises RefusedError: there is no room for them.
+        """
+        with incoming.directory(self.top) as directory:
+            _check_room(directory, size_bytes, "make room")
+            yield Received(self, directory)
 
     def path_of(self, digest: str, *, is_directory: bool) -> str:
         """Return where the artifact with a hash is, or would be."""
@@ -146,7 +158,7 @@ class Vault:
     def remove_tree(self, digest: str) -> None:
         """Remove a directory, at once for all who look. Raises OSError."""
         path = self.path_of(digest, is_directory=True)
-        with self._incoming() as directory, objects.guarded(path):
+        with incoming.directory(self.top) as directory, objects.guarded(path):
             durable.rename(path, os.path.join(directory, "removed"))
             durable.sync_directory(os.path.dirname(path))
 
@@ -159,7 +171,7 @@ class Vault:
                     durable.remove_file(path)
 
     def _make_tree(self, path: str, files: list[manifest.File]) -> None:
-        with self._incoming() as directory:
+        with incoming.directory(self.top) as directory:
             partial = os.path.join(directory, "tree")
             os.mkdir(partial)
             for file in files:
@@ -179,25 +191,6 @@ class Vault:
         return Artifact(
             path, artifact.sha256, artifact.size_bytes, nothing_yet, artifact.files, {}, origin=artifact.path
         )
-
-    @contextmanager
-    def _incoming(self) -> Iterator[str]:
-        """Give a directory of our own, on the same file system, and remove what others have left behind."""
-        top = os.path.join(self.top, INCOMING)
-        with durable.refusing(top):
-            durable.create_directory(top)
-            with locking.locked_directory(top, timeout_seconds=objects.LOCK_TIMEOUT_SECONDS):
-                for name in os.listdir(top):
-                    _remove_left_behind(os.path.join(top, name))
-                own = next(path for path in (os.path.join(top, f"{n}") for n in count()) if not os.path.lexists(path))
-                os.mkdir(own, 0o700)
-                descriptor = os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                locking.try_acquire(descriptor, own)
-        try:
-            yield own
-        finally:
-            _remove(own)
-            locking.release(descriptor)
 
 
 class Copy:
@@ -248,7 +241,35 @@ class Copy:
         return as_it_is(artifact)
 
 
-def _check_room(directory: str, size_bytes: int) -> None:
+class Received:
+    """Files that are complete, and not kept yet; see `Vault.receiving`."""
+
+    def __init__(self, vault: Vault, directory: str) -> None:
+        self._vault = vault
+        self._directory = directory
+        self._parts: dict[str, str] = {}
+
+    def take(self, digest: str, parts: Iterator[bytes]) -> None:
+        """Write a file, durably, whose *parts* raise where they have another hash. Raises RefusedError."""
+        path = os.path.join(self._directory, digest)
+        with durable.refusing(f"copy to {self._vault.top}"):
+            durable.create_file(path, parts)
+            objects.make_read_only(path)
+        self._parts[digest] = path
+
+    def keep(self, origin: str) -> None:
+        """
+        Give all of them their places, durably.
+
+        Args:
+            origin: where they came from.
+
+        Raises RefusedError: it cannot be. What was kept before is as it was, or is whole again.
+        """
+        objects.place(self._vault.top, self._parts, origin)
+
+
+def _check_room(directory: str, size_bytes: int, remedy: str = "make room, or publish without --copy") -> None:
     """Raise RefusedError where a file is seen to be too large for what is free; the disk may still become full."""
     try:
         status = os.statvfs(directory)
@@ -257,7 +278,7 @@ def _check_room(directory: str, size_bytes: int) -> None:
     wanted, free = size_bytes + _SPARE_BYTES, status.f_bavail * status.f_frsize
     if wanted > free:
         what = f"expected {wanted} free bytes for a copy, got {free}"
-        raise RefusedError(f"{os.path.dirname(directory)}: {what}: make room, or publish without --copy")
+        raise RefusedError(f"{os.path.dirname(directory)}: {what}: {remedy}")
 
 
 def _named_in(top: str) -> set[str]:
@@ -269,24 +290,3 @@ def _named_in(top: str) -> set[str]:
                 names = os.listdir(os.path.join(top, start))
                 found.update(name for name in names if name.startswith(start) and _DIGEST.fullmatch(name))
     return found
-
-
-def _remove_left_behind(path: str) -> None:
-    """Remove a directory whose process is gone."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:  # it is gone, or somebody else's
-        return
-    try:
-        if locking.try_acquire(descriptor, path):
-            _remove(path)
-    finally:
-        locking.release(descriptor)
-
-
-def _remove(path: str) -> None:
-    """Remove a directory, or say that it is left behind: what it was for has happened, or been refused."""
-    try:
-        durable_directories.remove_directory(path)
-    except OSError as error:
-        log.warning("%s: left behind: %s", path, reason_of(error))

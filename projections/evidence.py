@@ -46,7 +46,7 @@ class Issued(Struct, frozen=True):
     root: str
 
 
-class _Opened(Struct, frozen=True):
+class Signed(Struct, frozen=True):
     """A verified journal and its newest signed tree head, which agrees with it."""
 
     replay: Replay
@@ -54,6 +54,20 @@ class _Opened(Struct, frozen=True):
     head: TreeHead
     note: Note
     leaves: list[bytes]
+
+    def receipt_of(self, model_id: str) -> Receipt:
+        """Return the receipt of a model. Raises RefusedError where there is no such model, or nobody signed it."""
+        catalog = self.catalog
+        if model_id not in catalog.published:
+            raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
+        position = catalog.published[model_id].position
+        if position >= self.head.size:
+            raise RefusedError(
+                f"{catalog.where}: expected a signed tree head of more than {position} entries, got one of "
+                f"{self.head.size}: rebuild with --sign-key"
+            )
+        entry = next(iter(self.replay.journal.read(position, position + 1)))
+        return Receipt(entry, position, tuple(tree.inclusion_proof(self.leaves, position)), str(self.note).encode())
 
 
 def issue_receipt(
@@ -78,17 +92,7 @@ def issue_receipt(
     check_model_id(model_id)
     opened = _open(registry_dir, state_dir, journal)
     catalog = opened.catalog
-    if model_id not in catalog.published:
-        raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
-    position = catalog.published[model_id].position
-    if position >= opened.head.size:
-        raise RefusedError(
-            f"{catalog.where}: expected a signed tree head of more than {position} entries, got one of "
-            f"{opened.head.size}: rebuild with --sign-key"
-        )
-    entry = next(iter(opened.replay.journal.read(position, position + 1)))
-    proof = tuple(tree.inclusion_proof(opened.leaves, position))
-    receipt = Receipt(entry, position, proof, str(opened.note).encode())
+    receipt = opened.receipt_of(model_id)
     if destination is None:
         data = artifact_match.data_of(catalog.published[model_id])
         beside = data.artifact_path if data.origin_path is None else data.origin_path
@@ -99,7 +103,7 @@ def issue_receipt(
         if os.path.lexists(path) and not receipts.is_receipt(durable.read_start(path, 64)):
             raise RefusedError(f"{path}: expected a receipt or no file, got another file: it is not overwritten")
         durable.replace_file(path, receipt.spelled())
-    return Issued(path, model_id, position, opened.head.origin, opened.head.size, opened.head.root.hex())
+    return Issued(path, model_id, receipt.index, opened.head.origin, opened.head.size, opened.head.root.hex())
 
 
 def verify_receipt(
@@ -243,14 +247,31 @@ def trust(
     )
 
 
-def _open(registry_dir: Path, state_dir: Path | None, journal: str | None) -> _Opened:
-    """Verify a registry, and that its signed tree head is one of its journal, signed by a key that could."""
+def _open(registry_dir: Path, state_dir: Path | None, journal: str | None) -> Signed:
+    """Verify a registry and its signed tree head."""
     replay, projector = wire(registry_dir, manager_of(state_dir), journal)
-    catalog = RegistryQueries(replay, [projector]).catalog()
-    stored = TreeHeadNote(os.fspath(registry_dir), replay)
+    RegistryQueries(replay, [projector]).catalog()
+    found = signed(replay, registry_dir)
+    if found is None:
+        where = os.path.join(os.fspath(registry_dir), TREE_HEAD_NOTE)
+        raise RefusedError(f"{where}: expected a signed tree head, got none: publish or rebuild with --sign-key")
+    return found
+
+
+def signed(replay: Replay, registry_dir: Path) -> Signed | None:
+    """
+    Verify that the signed tree head of a registry is one of its journal, signed by a key that could; None for none.
+
+    Args:
+        replay: verified.
+
+    Raises:
+        EvidenceError: it is of another history, or of no key that could sign it.
+    """
+    catalog, stored = replay.catalog, TreeHeadNote(os.fspath(registry_dir), replay)
     found = stored.read()
     if found is None:
-        raise RefusedError(f"{stored.where}: expected a signed tree head, got none: publish or rebuild with --sign-key")
+        return None
     head, note = found
     if head.size > catalog.size:
         replay.catch_up(head.size)
@@ -261,7 +282,7 @@ def _open(registry_dir: Path, state_dir: Path | None, journal: str | None) -> _O
         )
     if not any(_has_signed(note, key, head.size, catalog) for key in catalog.keys):
         raise EvidenceError(f"{stored.where}: expected a signature of a key that could sign, got {note.signers()}")
-    return _Opened(replay, catalog, head, note, leaves)
+    return Signed(replay, catalog, head, note, leaves)
 
 
 def _has_signed(note: Note, spelled: str, size: int, catalog: Catalog) -> bool:

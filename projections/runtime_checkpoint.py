@@ -1,8 +1,16 @@
-"""journal → `metadata.active_model` in the runtime checkpoint, and nothing else in it."""
+"""
+journal → `metadata.active_model` in the runtime checkpoint, and nothing else in it.
+
+*Decision: it names the path that a runtime on this machine can open.* That is the registry's own copy where it has one,
+also of a model that was published by its path on another machine and came here in a bundle or from a store; else the
+path that was published. What the registry keeps may come and go, so an audit takes either; whoever writes, writes the
+former.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
@@ -11,7 +19,9 @@ from eventlog import durable
 from eventlog.catalog import Catalog
 from eventlog.catalog_state import ACTIVE
 from eventlog.errors import RefusedError
+from eventlog.events import Event
 from eventlog.journal import Anchor
+from eventlog.model import ModelMetadata, published_by, published_here
 from projections.projector import Stored, is_due
 from projections.runtime_state import RuntimeStateManager
 
@@ -50,7 +60,7 @@ class RuntimeCheckpointProjection:
         """Read the file; it has no anchor where the runtime wrote the active model itself, or nobody did."""
         with durable.refusing(self.where):
             value = self._manager.active_model()
-        return Stored(_anchor(value), lambda catalog: _is(value, render(catalog)))
+        return Stored(_anchor(value), lambda catalog: _is(value, render(catalog)) or _is(value, as_published(catalog)))
 
     def write(self, catalog: Catalog, *, rebuild: bool) -> None:
         """
@@ -64,10 +74,10 @@ class RuntimeCheckpointProjection:
             return
 
         def is_needless() -> bool:
-            stored = self.stored()
-            anchor = stored.anchor
+            stored = self._manager.active_model()
+            anchor = _anchor(stored)
             if anchor is None or anchor.journal_id == catalog.journal_id:
-                is_another = anchor is not None and anchor.size == catalog.size and not stored.agrees(catalog)
+                is_another = anchor is not None and anchor.size == catalog.size and not _is(stored, value)
                 return not is_another and not is_due(anchor, catalog, rebuild=rebuild)
             if not catalog.covers(anchor):
                 raise RefusedError(
@@ -85,12 +95,21 @@ class RuntimeCheckpointProjection:
 
 def render(catalog: Catalog) -> bytes | None:
     """Return `metadata.active_model` as JSON: the six attributes, `activated_at`, `journal`; None if none is active."""
+    return _rendered(catalog, published_here)
+
+
+def as_published(catalog: Catalog) -> bytes | None:
+    """Return the same with the path that was published, also where the registry has the artifact itself."""
+    return _rendered(catalog, published_by)
+
+
+def _rendered(catalog: Catalog, model_of: Callable[[Event, str | None], ModelMetadata]) -> bytes | None:
     activation, anchor = catalog.active.get(ACTIVE), catalog.anchor()
     if activation is None or anchor is None:
         return None
     return msgspec.json.encode(
         {
-            **catalog.model(activation.model_id).to_dict(),
+            **model_of(catalog.published[activation.model_id], catalog.home).to_dict(),
             "activated_at": activation.time,
             "journal": {"id": anchor.journal_id, "size": anchor.size, "hash": anchor.hash},
         }

@@ -86,6 +86,21 @@ class TreeHeadNote:
             else:
                 durable.sync_directory(self._directory)  # whoever wrote it may have died before it did
 
+    def put(self, data: bytes) -> None:
+        """
+        Store a signed tree head that was verified, unless the one that is there is of as many entries or more.
+
+        Raises RefusedError: the one that was there is as it was.
+        """
+        head, _ = tree_head.parsed(data, self.where)
+        with (
+            durable.refusing(self.where),
+            locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds),
+        ):
+            found = self._read()
+            if found is None or found[0].size < head.size:
+                durable.replace_file(self.where, data)
+
     def check(self, pinned: PublicKey, catalog: Catalog) -> None:
         """
         Refuse a journal that no tree head confirms, to its end, which *pinned*, or a key that it leads to, has signed.

@@ -90,11 +90,11 @@ def _parameter(declared: Parameter) -> click.Parameter:
         "metavar": declared.metavar,
     }
     if isinstance(declared, Argument):
-        return click.Argument([declared.name], **settings)
+        return click.Argument([declared.name], nargs=-1 if declared.multiple else 1, **settings)
     if declared.default is not None:
         settings["default"] = declared.default
     return click.Option(
-        [declared.name, declared.key],
+        [name for name in (declared.short, declared.name, declared.key) if name is not None],
         is_flag=declared.flag or None,  # false would mean one that may also have a value
         multiple=declared.multiple,
         envvar=declared.variable,

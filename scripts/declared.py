@@ -25,6 +25,8 @@ class Parameter(Struct, frozen=True):
     Attributes:
         name: `--an-option`, or the name of an argument.
 
+        short: `-o`, which click understands in its place.
+
         dest: the keyword under which the verb's function gets the value; made of the name by default.
 
         help: what it is for.
@@ -78,6 +80,7 @@ class Parameter(Struct, frozen=True):
     read_first: bool = False
     passed: bool = True
     hidden: bool = False
+    short: str | None = None
 
     @property
     def key(self) -> str:
@@ -90,7 +93,7 @@ class Option(Parameter, frozen=True):
 
 
 class Argument(Parameter, frozen=True):
-    """A word that stands for itself; it has no help of its own, no variable, and cannot be repeated."""
+    """A word that stands for itself; it has no help of its own and no variable. One that repeats stands alone."""
 
     required: bool = True
 

@@ -92,6 +92,8 @@ VERBS = {
     "repair": "mend a damaged journal, as far as that can be proven",
     "backup": "copy the history, verified, beside running writers",
     "restore": "bring a registry up to a backup",
+    "bundle": "write models, their history and proofs into one file",
+    "unbundle": "bring a registry what a bundle holds, verified",
     "import-journal": "move the journal into a cluster",
     "export-journal": "copy the journal of a cluster into a directory",
     "doctor": "say everything that a person should know of a registry",

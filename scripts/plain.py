@@ -59,7 +59,7 @@ def terms_of(
 def _given(parameters: Sequence[Parameter], words: Sequence[str]) -> dict[str, list[str]]:
     """Return what stands for each key, in the order in which they first appear, arguments last."""
     options = {parameter.name: parameter for parameter in parameters if isinstance(parameter, Option)}
-    arguments = [parameter.key for parameter in parameters if isinstance(parameter, Argument)]
+    arguments = [parameter for parameter in parameters if isinstance(parameter, Argument)]
     given: dict[str, list[str]] = {}
     loose = []
     rest = iter(words)
@@ -76,9 +76,11 @@ def _given(parameters: Sequence[Parameter], words: Sequence[str]) -> dict[str, l
         if value.startswith("-"):
             raise _NotPlainError
         given.setdefault(option.key, []).append(value)
+    if arguments and arguments[-1].multiple:
+        return given | ({arguments[-1].key: loose} if loose else {})
     if len(loose) > len(arguments):
         raise _NotPlainError
-    return given | {key: [word] for key, word in zip(arguments, loose, strict=False)}
+    return given | {argument.key: [word] for argument, word in zip(arguments, loose, strict=False)}
 
 
 def _value(parameter: Parameter, given: Sequence[str], environ: Mapping[str, str]) -> Any:

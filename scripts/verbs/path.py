@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from eventlog.artifact_match import data_of
 from eventlog.errors import RefusedError
+from eventlog.model import path_here
 from eventlog.model_id import check_model_id
 from scripts import options, output, progress
 from scripts.declared import Option, verb
@@ -36,7 +38,7 @@ def command(
         wanted = model_id or catalog.active_id()
         if wanted is None or wanted not in catalog.published:
             raise RefusedError(f"{catalog.where}: expected a published model, got {wanted or 'none'}: see list")
-        path = catalog.model(wanted).artifact_path
+        path = path_here(data_of(catalog.published[wanted]), catalog.home)
     else:
         registry = options.open_for_questions(
             registry_dir, state_dir, journal, public_key, artifact_store=artifact_store

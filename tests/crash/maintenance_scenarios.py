@@ -1,4 +1,4 @@
-"""Repairs and restores that a power cut interrupts: where each starts, what is run, and what is asked again."""
+"""Repairs, restores and unbundling that a power cut interrupts: where each starts, what is run, what is asked again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from strace_log import Op, Tree
 from workshop import HEAD, JOURNAL, MODELS, RUNTIME, Workshop
 
 from projections import backup_registry, repair_registry, restore_registry
+from projections.bundles import bundle_models, unbundle
 
 GARBAGE = b"garbage that no crash leaves\n"
 _SETTINGS = {"lock_timeout_seconds": 5.0}
@@ -31,6 +32,8 @@ class Maintenance:
         events: the types of events that follow the truth at the end.
 
         again: does the same once more, from Python.
+
+        announced: half of it never looks like a whole history; else it is one, the beginning of what it will be.
     """
 
     start: Tree
@@ -39,6 +42,7 @@ class Maintenance:
     surplus: bytes
     events: list[str]
     again: Callable[[], object]
+    announced: bool = True
 
 
 def build(name: str, made: Scenarios, workshop: Workshop) -> Maintenance:
@@ -50,6 +54,10 @@ def build(name: str, made: Scenarios, workshop: Workshop) -> Maintenance:
         return _restored(made, workshop, {}, copy, truth)
     if name == "restore onto a prefix":
         return _restored(made, workshop, made.base(1), copy, truth)
+    if name == "unbundle":
+        return _unbundled(made, workshop, {}, truth)
+    if name == "unbundle onto a prefix":
+        return _unbundled(made, workshop, made.base(1), truth)
     words, start, surplus, events = _repair(name, made, copy, truth)
     if name.startswith("accept-rewind"):
         truth = made.base(2)[JOURNAL] or b""
@@ -97,6 +105,21 @@ def _restored(made: Scenarios, workshop: Workshop, start: Tree, copy: str, truth
         return restore_registry(copy, workshop.models, workshop.runtime, **_SETTINGS)
 
     return Maintenance(start, ops, truth, b"", [], again)
+
+
+def _unbundled(made: Scenarios, workshop: Workshop, start: Tree, truth: bytes) -> Maintenance:
+    """Take a bundle of a file, which was published by its path; the name of its place is no part of the disk."""
+    path = Path(workshop.artifact("marker")).parent / "b.tar"
+    if not path.exists():
+        workshop.put(made.base(3))
+        bundle_models((), path, workshop.models)
+    workshop.put(start)
+    ops = workshop.trace("unbundle", str(path))
+
+    def again() -> object:
+        return unbundle(path, workshop.models, workshop.runtime, **_SETTINGS)
+
+    return Maintenance(start, ops, truth, b"", [], again, announced=False)
 
 
 def _copy(made: Scenarios, workshop: Workshop) -> str:

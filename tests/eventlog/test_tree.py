@@ -45,6 +45,17 @@ def test_roots_agree_for_every_size(theirs):
         assert tree.root(LEAVES[:size]) == theirs.get_root(size)
 
 
+def test_a_tree_that_grows():
+    """After each leaf its root is the one of all leaves so far, and of them it keeps but a few hashes."""
+    growing = tree.Growing()
+    assert growing.root() == tree.root([])
+    for size, leaf in enumerate(LEAVES[:SIZES], 1):
+        growing.add(leaf)
+
+        assert (growing.size, growing.root()) == (size, tree.root(LEAVES[:size]))
+        assert len(growing._whole) == size.bit_count()
+
+
 def test_inclusion_proofs_agree_for_every_size(theirs, tally):
     """Theirs leads to the same root as ours, and ours has the same hashes without theirs' own leaf."""
     for size in range(1, SIZES + 1):

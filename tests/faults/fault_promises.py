@@ -26,6 +26,7 @@ from support import Place, artifact_key
 from eventlog.engines import jsonl_head
 from eventlog.engines.jsonl_head import Head, format_slot
 from projections import verify_registry
+from projections.bundles import unbundle
 
 
 def check(place: Place, scenario: Scenario, outcome: Outcome, *, heard: bool = True) -> None:
@@ -43,13 +44,16 @@ def check(place: Place, scenario: Scenario, outcome: Outcome, *, heard: bool = T
         _check_removal(place, scenario, outcome)
     elif scenario.kind == "derives":
         _check_rebuild(place, scenario, outcome)
+    elif scenario.kind == "brings":
+        _check_unbundle(place, scenario, outcome)
     else:
         assert place.files() == scenario.start, "reading has changed something"
         if heard and outcome.status == 0:
             assert outcome.out == scenario.answer, f"status 0, but the answer is {outcome.out!r}"
 
 
-_STATUSES = {"changes": (0, 2, 4, 5), "derives": (0, 2, 5), "reads": (0, 2), "removes": (0, 2, 4, 5)}
+_STATUSES = {"changes": (0, 2, 4, 5), "derives": (0, 2, 5), "reads": (0, 2)}
+_STATUSES |= dict.fromkeys(("removes", "brings"), (0, 2, 4, 5))
 """What a fault may lead to: it is no damage (3), and no bug (1)."""
 
 
@@ -177,6 +181,22 @@ def _check_rebuild(place: Place, scenario: Scenario, outcome: Outcome) -> None:
         place.open().rebuild()
     _check_intact(place)
     _check_derived(place, own=True)
+
+
+def _check_unbundle(place: Place, scenario: Scenario, outcome: Outcome) -> None:
+    """All of it is recorded, or none; asked again, all is there, and the runtime is told of a file of its own."""
+    found = place.files()
+    if outcome.status == 2:
+        for path in (JOURNAL, HEAD, REGISTRY_JSON, STATE_JSON):
+            assert found.get(path) == scenario.start.get(path), f"refused, and yet {path} has changed"
+    if outcome.status in (0, 5):
+        assert found[JOURNAL] == scenario.brought, f"status {outcome.status}, and it is not recorded"
+    unbundle(scenario.words[1], place.registry_dir, place.state_dir, lock_timeout_seconds=5.0)
+    assert place.journal.read_bytes() == scenario.brought
+    _check_intact(place)
+    _check_derived(place, own=True)
+    told = json.loads(place.state_json.read_text())["metadata"]["active_model"]["artifact_path"]
+    assert told.startswith(str(place.registry_dir))
 
 
 def _check_intact(place: Place) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 from support import Place, artifact_key, fill
 
 from projections import RuntimeStateManager
+from projections.bundles import bundle_models
 
 JOURNAL, HEAD = "m/journal.jsonl", "m/journal.head"
 REGISTRY_JSON, STATE_JSON = "m/registry.json", "s/state.json"
@@ -30,9 +31,10 @@ NAMES = (
     "publish of a directory with a copy",
     "gc",
     "publish with a signature",
+    "unbundle",
 )
 Files = dict[str, bytes]
-Kind = Literal["changes", "derives", "reads", "removes"]
+Kind = Literal["changes", "derives", "reads", "removes", "brings"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Scenario:
     A command and what it finds.
 
     Attributes:
-        kind: `changes` appends an event, `derives` writes derived files, `removes` removes what is not needed.
+        kind: `changes` appends an event, `derives` writes derived files, `removes` removes what is not needed, `brings`
+            appends what a bundle has.
 
         words: the verb and what follows it.
 
@@ -55,6 +58,8 @@ class Scenario:
         torn: the bytes to be taken out.
 
         answer: what it prints when nothing fails; of interest where it only reads.
+
+        brought: the journal that a bundle leads to.
     """
 
     kind: Kind
@@ -64,6 +69,7 @@ class Scenario:
     mending: tuple[str, ...] = ()
     torn: bytes = b""
     answer: str = ""
+    brought: bytes = b""
 
     @property
     def adopts(self) -> bool:
@@ -84,6 +90,9 @@ def build(place: Place) -> dict[str, Scenario]:
     """Return every scenario by its name; their artifacts are then at *place*, in which nothing else is."""
     RuntimeStateManager(place.state_dir).record_checkpoint(entrypoint="e", mode="m", config_path="c", metadata=OWN)
     history = fill(place, 3)
+    bundle = place.root / "b.tar"
+    bundle.unlink(missing_ok=True)
+    bundle_models((), bundle, place.registry_dir, place.state_dir)
     place.put({})
     one, two = history[2], history[3]
     later = two[JOURNAL].removeprefix(one[JOURNAL])
@@ -115,6 +124,7 @@ def build(place: Place) -> dict[str, Scenario]:
         Scenario("removes", ("gc", "--reason", "room", *hasty), *_retired(place, two)),
         Scenario("changes", (*publish, "--sign-key", str(key)), one, 2),
     )
+    found = (*found, Scenario("brings", ("unbundle", str(bundle), *hasty), one, 2, brought=two[JOURNAL]))
     return dict(zip(NAMES, found, strict=True))
 
 

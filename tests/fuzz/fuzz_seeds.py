@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import bundle_laws
 import file_laws
 import journal_laws
 from odd_json import NUMBERS, OTHERS, TEXTS, mutated, mutated_bytes
@@ -119,6 +120,7 @@ def targets() -> dict[str, Target]:
         ),
         "anchors": Target(file_laws.anchors, derived, mutated, 2_000),
         "metadata": Target(file_laws.metadata, typed, changed_pairs, 2_000),
+        "bundle": Target(bundle_laws.bundle, bundle_laws.seeds(), bundle_laws.changed, 9_000),
     }
 
 

@@ -23,13 +23,14 @@ HARNESS = Path(__file__).with_name("fuzz_harness.py")
 SEED = int(os.environ.get("MODELOG_TEST_SEED", "0"))
 TARGETS = targets()
 RUNS = {
-    "entry": 110_000,
+    "entry": 100_000,
     "fold": 50_000,
     "head": 130_000,
     "tail": 40_000,
     "scan": 20_000,
     "anchors": 10_000,
     "metadata": 40_000,
+    "bundle": 10_000,
 }
 """Inputs by default, in all 400,000; more for the faster ones."""
 
