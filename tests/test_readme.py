@@ -51,7 +51,7 @@ def test_sessions_and_python_show_what_happens(tmp_path: Path) -> None:
     """Each command of the sessions prints the lines shown (`…` is anything); a Python block runs behind two of them."""
     for name in ("v1", "v2"):
         (tmp_path / f"{name}.onnx").write_bytes(name.encode() * 1000)
-    first, copies, watched, evidence, machines = _blocks("console")
+    first, copies, watched, evidence, bundles, machines = _blocks("console")
     runtime, general = _blocks("python")
 
     for session, program in ((first, general), (copies, runtime)):
@@ -63,6 +63,7 @@ def test_sessions_and_python_show_what_happens(tmp_path: Path) -> None:
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")
     _check_session(watched, tmp_path)
     _check_session(evidence, tmp_path)
+    _check_session(bundles, tmp_path)
     (tmp_path / "nodes").mkdir()
     with nats_cluster.running(tmp_path / "nodes") as nodes:
         _check_session(machines, tmp_path, NODES=nodes.hosts)
