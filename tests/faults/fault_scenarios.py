@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from support import Place, artifact_key, fill
+from support import Place, artifact_key, fast_place, fill
 
 from projections import RuntimeStateManager
 from projections.bundles import bundle_models
@@ -88,7 +88,7 @@ class Scenario:
 
 def build(place: Place) -> dict[str, Scenario]:
     """Return every scenario by its name; their artifacts are then at *place*, in which nothing else is."""
-    RuntimeStateManager(place.state_dir).record_checkpoint(entrypoint="e", mode="m", config_path="c", metadata=OWN)
+    _begin(place)
     history = fill(place, 3)
     bundle = place.root / "b.tar"
     bundle.unlink(missing_ok=True)
@@ -121,29 +121,29 @@ def build(place: Place) -> dict[str, Scenario]:
         Scenario("reads", ("verify", "--output", "json"), two, 3),
         Scenario("changes", (*publish, "--copy"), one, 2),
         Scenario("changes", (*(word if word != artifact else directory for word in publish), "--copy"), one, 2),
-        Scenario("removes", ("gc", "--reason", "room", *hasty), *_retired(place, two)),
+        Scenario("removes", ("gc", "--reason", "room", *hasty), *_with_something_to_remove()),
         Scenario("changes", (*publish, "--sign-key", str(key)), one, 2),
     )
     found = (*found, Scenario("brings", ("unbundle", str(bundle), *hasty), one, 2, brought=two[JOURNAL]))
     return dict(zip(NAMES, found, strict=True))
 
 
-def _retired(place: Place, start: Files) -> tuple[Files, int]:
+def _with_something_to_remove() -> tuple[Files, int]:
     """Return a registry that keeps three files and two directories, one of each needed no longer; and its size."""
-    place.put(start)
-    shared = place.directory({"x": b"x", "y/z": b"z"})
-    needed = place.open().publish_model(shared, backend="b", copy=True)
-    other = place.root / "other"
-    other.mkdir(exist_ok=True)
-    for name in ("x", "own"):
-        (other / name).write_text(name)
-    models = [place.copy("file"), place.open().publish_model(other, backend="b", copy=True)]
-    place.copy("needed")
-    place.copy("active")
-    for model in models:
-        place.open().retire(model.model_id, reason="old")
-    place.open().hold(needed.model_id, reason="audit")
-    size = place.open().catalog().size
-    found = place.files()
-    place.put({})
-    return found, size
+    with fast_place() as place:  # whatever disk is to be tested
+        _begin(place)
+        needed = place.open().publish_model(place.directory({"x": b"x", "y/z": b"z"}), backend="b", copy=True)
+        (place.root / "other").mkdir()
+        for name in ("x", "own"):
+            (place.root / "other" / name).write_text(name)
+        models = [place.copy("file"), place.open().publish_model(place.root / "other", backend="b", copy=True)]
+        place.copy("needed")
+        place.copy("active")
+        place.retire(*models)
+        place.open().hold(needed.model_id, reason="audit")
+        return place.files(), place.open().catalog().size
+
+
+def _begin(place: Place) -> None:
+    """Let the runtime keep something of its own."""
+    RuntimeStateManager(place.state_dir).record_checkpoint(entrypoint="e", mode="m", config_path="c", metadata=OWN)
