@@ -19,7 +19,7 @@ from simulated_hooks import hooked
 from simulated_run import FailedRunError, Run, runs
 from support import LONG
 
-from eventlog import artifacts, decisions, durable, locking
+from eventlog import decisions, durable, locking, model_id
 from eventlog.engines.jsonl_reader import JsonlReader
 from eventlog.engines.jsonl_writer import JsonlWriter
 from eventlog.replay import Replay
@@ -45,7 +45,12 @@ class Plant(NamedTuple):
 
 
 PLANTS = {
-    "no lock": Plant(locking, "try_acquire", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
+    "no lock": Plant(
+        locking,
+        "try_acquire",
+        "fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)",
+        "pass",
+    ),
     "entries not synced": Plant(JsonlWriter, "_write_entries", "durable.sync_data(self._descriptor)", "pass"),
     "head not synced": Plant(JsonlWriter, "_acknowledge", "durable.sync_data(descriptor)", "pass"),
     "directories not synced": Plant(durable, "sync_directory", "os.fsync(descriptor)", "pass"),
@@ -103,7 +108,7 @@ PLANTS = {
     "an id is recorded again": Plant(
         decisions, "earlier_of", "catalog.positions.get(terms.request_id, older=not terms.own_id)", "None"
     ),
-    "two models of one second": Plant(artifacts, "new_model_id", "while model_id in taken:", "while False:"),
+    "two models of one second": Plant(model_id, "new_model_id", "while model_id in taken:", "while False:"),
 }
 
 
