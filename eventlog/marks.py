@@ -38,6 +38,14 @@ class Marks:
         self._older_stop = 0
         self.count = 0
 
+    def __eq__(self, other: object) -> bool:
+        """Say whether the same is known."""
+        if not isinstance(other, Marks):
+            return NotImplemented
+        return (self._recent, self._older_stop, self.count) == (other._recent, other._older_stop, other.count)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def begin(self, position: int, count: int) -> None:
         """Begin behind the first *position* entries, among which *count* have set a mark, or taken one back."""
         self._recent, self._older_stop, self.count = {}, position if count else 0, count

@@ -85,7 +85,6 @@ def _outcome(entries: list[bytes], sizes: list[int]) -> tuple[dict[str, Any], st
     except ModelogError as problem:
         error = f"{type(problem).__name__}: {problem}"
     state = dict(vars(catalog))
-    state["marks"] = vars(catalog.marks)
     state["published"] = list(catalog.published.values()), catalog.published.newest, catalog.published.in_order
     return state, error
 

@@ -19,7 +19,7 @@ from simulated_hooks import hooked
 from simulated_run import FailedRunError, Run, runs
 from support import LONG
 
-from eventlog import decisions, durable, locking, model_id
+from eventlog import decisions, durable, locking
 from eventlog.engines.jsonl_reader import JsonlReader
 from eventlog.engines.jsonl_writer import JsonlWriter
 from eventlog.replay import Replay
@@ -108,7 +108,7 @@ PLANTS = {
     "an id is recorded again": Plant(
         decisions, "earlier_of", "catalog.positions.get(terms.request_id, older=not terms.own_id)", "None"
     ),
-    "two models of one second": Plant(model_id, "new_model_id", "while model_id in taken:", "while False:"),
+    "two models of one second": Plant(decisions, "new_model_id", "while model_id in taken:", "while False:"),
 }
 
 
