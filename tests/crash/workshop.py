@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from strace_log import TRACED, Op, Tree, parse
-from support import artifact_key
 
 from projections import ModelRegistry, open_registry
 
@@ -78,6 +77,8 @@ class Workshop:
     def key(self) -> str:
         """Return the path of a key that signs artifacts."""
         path = self._root / "artifacts" / "key"
+        from support import artifact_key  # a program that forks has no such module, and no use for it
+
         path.write_text(artifact_key())
         path.chmod(0o600)
         return str(path)
