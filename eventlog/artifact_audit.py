@@ -47,13 +47,26 @@ class ArtifactProblem(Struct, frozen=True):
 
 
 def removed(catalog: Catalog, past: Past) -> set[str]:
-    """Return the models whose artifact is not there because it was removed, and that is on record."""
+    """
+    Return the models whose artifact is not there, and that is as it should be.
+
+    Of what the registry keeps, because it was removed, which is on record; of what was published by its path, because
+    the model is retired: what is there was never the registry's.
+    """
+    if catalog.marks.count == 0:
+        return set()
     found: set[str] = set()
     with suppress(JournalDamagedError):  # which is told anyway
         for event in past.naming(b'","type":"artifact.removed.v1","', 0, catalog.size):
             if isinstance(event.data, ArtifactRemoved) and event.subject is not None:
                 found.add(event.subject)
-    return {model_id for model_id in found if not os.path.lexists(_place(catalog, catalog.published[model_id]))}
+    return {
+        event.subject
+        for event in catalog.published.events()
+        if event.subject is not None
+        and not os.path.lexists(_place(catalog, event))
+        and (event.subject in found or (data_of(event).origin_path is None and catalog.marks.is_retired(event.subject)))
+    }
 
 
 def audit(catalog: Catalog, progress: Progress | None = None, *, without: Container[str] = ()) -> list[ArtifactProblem]:

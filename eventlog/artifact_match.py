@@ -37,8 +37,8 @@ def difference(event: Event, found: Artifact, vault: Vault | None) -> str:
 def remedy(data: ModelPublished) -> str:
     """Return how the bytes that were published can be had again."""
     if data.origin_path is not None:
-        return "publish the same bytes again with --copy, or roll back to another model"
-    return "put the published file back, or roll back to another model"
+        return "publish the same bytes again with --copy, or take another model"
+    return "put the published file back, or take another model"
 
 
 def sign_again(signature: Signature) -> str:

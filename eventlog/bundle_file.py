@@ -74,7 +74,7 @@ class BundleFile:
             if self.read(begins - BLOCK_BYTES, BLOCK_BYTES) != bundle_format.header(member.name, member.size_bytes):
                 raise RefusedError(
                     f"{self.where}: expected the header of {member.name} at byte {begins - BLOCK_BYTES}, got another: "
-                    "it was changed: make the bundle again"
+                    "it was changed: copy the bundle again, or make it anew"
                 )
             for _ in self.parts(member, progress):
                 pass
@@ -93,7 +93,9 @@ class BundleFile:
         """Yield a member's bytes; raises RefusedError before their end where they do not have its hash."""
 
         def changed(what: str) -> RefusedError:
-            return RefusedError(f"{self.where}: {member.name}: {what}: it was changed: make the bundle again")
+            return RefusedError(
+                f"{self.where}: {member.name}: {what}: it was changed: copy the bundle again, or make it anew"
+            )
 
         yield from objects.checked(self._bytes_of(member, progress), member.sha256, member.size_bytes, changed)
 
@@ -132,7 +134,7 @@ class BundleFile:
         if self.read(offset_bytes, count) != bytes(count):
             raise RefusedError(
                 f"{self.where}: expected {count} zeros behind {behind}, got others: it was changed: "
-                "make the bundle again"
+                "copy the bundle again, or make it anew"
             )
 
     def _of_another_size(self, expected: str) -> RefusedError:

@@ -13,9 +13,11 @@ from msgspec import Struct
 
 from eventlog import chain
 from eventlog.catalog import Catalog
-from eventlog.events import Event, HistoryReviewed, ModelPublished, ModelRolledBack, RequestRefused, RuntimeLoaded
+from eventlog.events import Data, Event, HistoryReviewed, ModelPublished, ModelRolledBack, RequestRefused, RuntimeLoaded
 from eventlog.model import ModelMetadata, published_by
 from eventlog.retention_events import ArtifactRemoved, Marked
+from eventlog.snapshot import SettingsChanged
+from eventlog.training_events import TrainingFailed
 
 
 class Change(Struct, frozen=True):
@@ -93,11 +95,17 @@ class Change(Struct, frozen=True):
             return f"up to position {data.position}"
         if isinstance(data, RuntimeLoaded):
             return f"{self.event.subject} by {data.runtime}"
-        if isinstance(data, ArtifactRemoved):
-            return f"{data.size_bytes} bytes of {self.event.subject or data.sha256}"
-        if isinstance(data, Marked):
-            return self.event.subject or ""
-        return ""
+        return _in_words(data, self.event.subject or "")
+
+
+def _in_words(data: Data, subject: str) -> str:
+    if isinstance(data, ArtifactRemoved):
+        return f"{data.size_bytes} bytes of {subject or data.sha256}"
+    if isinstance(data, TrainingFailed):
+        return f"run {data.training.run_id}: {data.error}"
+    if isinstance(data, SettingsChanged):
+        return " ".join(f"{name}={value}" for name, value in msgspec.structs.asdict(data.settings).items())
+    return subject if isinstance(data, Marked) else ""
 
 
 def applied(catalog: Catalog, entry: bytes) -> Change:

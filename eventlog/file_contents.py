@@ -77,7 +77,8 @@ class Findings:
         try:
             found = describe(descriptor, size_bytes, name)
         except MalformedError as error:
-            log.info("%s: its header is not described: %s", os.fsencode(name).decode("utf-8", "replace"), error)
+            where = os.fsencode(name).decode("utf-8", "replace")
+            log.info("%s: what is in it is not recorded, as its header cannot be read: %s", where, error)
             return
         if found is not None:
             self._found.append(found)

@@ -53,7 +53,7 @@ def _kept(top: str) -> Iterator[Symptom]:
             "risk",
             "permissions",
             what,
-            f"find {shlex.quote(top)} -type f -name '[0-9a-f]*' -exec chmod a-w {{}} +; verify --artifacts",
+            f"find {shlex.quote(top)} -type f -name '[0-9a-f]*' -exec chmod a-w {{}} +",
         )
 
 

@@ -12,12 +12,13 @@ from typing import Self
 from eventlog.catalog import Catalog
 from eventlog.clock import utc_now
 from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
-from eventlog.events import Event, ModelPublished, ModelRolledBack, activation_of
+from eventlog.events import TYPE_NAMES, Event, ModelPublished, ModelRolledBack, activation_of
 from eventlog.file_state import Looks, settled
 from eventlog.journal import FoundAnchor, Journal, Subscriber
 from eventlog.log import log
 from eventlog.model import ModelMetadata
 from eventlog.replay import Replay
+from eventlog.retention_events import ArtifactRemoved
 from eventlog.snapshot import Activation
 
 AsOf = int | str | datetime | None
@@ -131,6 +132,16 @@ class RegistryReader:
             if isinstance(event.data, ModelPublished | ModelRolledBack) and event.data.displaced == model_id:
                 found = activation_of(event, event.data)
         return found
+
+    def removal(self, model_id: str, catalog: Catalog) -> int | None:
+        """
+        Return the position of the newest event by which a published model's artifact was removed; None for none.
+
+        Args:
+            catalog: as in `displacement`.
+        """
+        event = self._replay.past.newest_about(model_id, (TYPE_NAMES[ArtifactRemoved],), catalog.size)
+        return None if event is None else event.position
 
     def verified_prefix(self) -> tuple[Catalog, ModelogError | None]:
         """

@@ -237,7 +237,8 @@ class RegistryRequests(RegistryQueries):
             assert waiting.decision is not None, "it is settled"
             position = waiting.decision.position
             event = self.read_event(self._replay.catalog.size - 1 if position is None else position)
-            log.info("%s: recorded at position %d", event.type, event.position)
+            done = "recorded" if position is None else "nothing was recorded: it was already,"
+            log.info("%s: %s at position %d", event.type, done, event.position)
             self._tell_subscribers(None)
             return event
 

@@ -38,6 +38,6 @@ def _check_target(catalog: Catalog, model_id: str, data: Marked) -> None:
         raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
     if isinstance(data, ModelRetired) and model_id == catalog.active_id():
         raise RefusedError(
-            f"{catalog.where}: expected a model that is not active, got {model_id}, which is: "
+            f"{model_id}: expected a model that is not active, got the one that is: "
             "publish another one, or roll back, before it is retired"
         )

@@ -75,7 +75,7 @@ class Report(Struct, frozen=True):
             could claim such a thing.
 
         artifacts: how many models had their artifact compared with its recorded hash, which are all but those whose
-            artifact was removed, and that on record; None where it was not asked for.
+            artifact is gone as it should be; None where it was not asked for.
     """
 
     verdict: Verdict

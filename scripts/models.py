@@ -70,8 +70,10 @@ def print_model(registry: RegistryReader, catalog: Catalog, model_id: str, outpu
         "origin_path": origin_shown(event.data),
         "contents": None if event.data.contents is None else msgspec.to_builtins(event.data.contents),
         "signature": None if event.data.signature is None else msgspec.to_builtins(event.data.signature),
+        "training": None if event.data.training is None else msgspec.to_builtins(event.data.training),
         "retired": catalog.marks.is_retired(model_id),
         "held": catalog.marks.is_held(model_id),
+        "removed_position": registry.removal(model_id, catalog),
     }
     active = catalog.active[ACTIVE]
     history |= _activation("activated", active if active.model_id == model_id else None)
@@ -88,7 +90,7 @@ def print_model(registry: RegistryReader, catalog: Catalog, model_id: str, outpu
         rows.print_rows([fields], tuple(fields), output_format)
     else:
         fields["dataset_metadata"] = metadata_text(fields["dataset_metadata"])
-        for name in ("contents", "signature"):
+        for name in ("contents", "signature", "training"):
             fields[name] = metadata_text(fields[name] or {}) or None
         output.print_fields([(name, _words(value)) for name, value in fields.items()])
 

@@ -209,7 +209,7 @@ SHARING = Option(
     "--artifact-store",
     variable="MODELOG_ARTIFACT_STORE",
     metavar="URL",
-    help="A directory or bucket that machines share: artifacts are put there first, and fetched from there.",
+    help="A directory or bucket that machines share: publish puts artifacts there first; they are fetched from there.",
 )
 """What every verb takes after which another machine may want the artifact."""
 

@@ -136,6 +136,7 @@ check_tree_head() {
 check_receipt() {
     for file in "$1" "$2" "$3"; do [ -r "$file" ] || cannot "$file: expected a file, got none"; done
     [ "$(sed -n 1p "$1")" = c2sp.org/tlog-proof@v1 ] || cannot "$1: expected a receipt"
+    [ ! -d "$2" ] || cannot "$2: expected a file, got a directory: modelog verify-receipt reads those"
     sed '1,/^$/d' "$1" > "$work/note"
     signed "$work/note" "$3"
     sed -n 's/^extra //p' "$1" | sed -n 1p | unbase64 > "$work/entry"

@@ -54,7 +54,7 @@ def command(
 def _in_words(found: Reclaimed, dry_run: bool) -> list[tuple[str, str]]:
     verb = "would remove" if dry_run else "removed"
     size_bytes = sum(removal.size_bytes for removal in found.removed)
-    fields = [(verb, f"{len(found.removed)} artifacts of {size_bytes} bytes")]
+    fields = [("artifacts", str(len(found.removed))), ("bytes", str(size_bytes))]
     for removal in found.removed:
         of = ", ".join(removal.models) or "no model"
         files = "" if removal.files is None else f" in {removal.files} files"

@@ -72,7 +72,8 @@ def command(
     Print the active model and, whenever another one takes its place, that one, its bytes just checked; until SIGTERM.
 
     A model whose bytes are not there is not shown: the one before stays. With --seen nothing is missed by whoever was
-    killed: what has become active meanwhile comes first.
+    killed: the model that has become active meanwhile comes first, the last of several. A CMD that fails is run again
+    every 2 seconds.
     """
     measure = _measuring(metrics_file, registry_dir, report)
     settings: dict[str, Any] = {"artifact_store": artifact_store, "sign_key": sign_key, "public_key": public_key}
@@ -87,10 +88,15 @@ def command(
             registry.wait(min(seconds, LOOK_SECONDS))
 
         last, done = _read(seen), 0
+        shown: int | None = None
+        _check_can_write(seen)
         try:
             while True:
                 for loaded in registry.watch(last, debounce_seconds=debounce, wait=wait):
-                    if not _deal_with(loaded, execute):
+                    if loaded.position != shown:
+                        shown = loaded.position
+                        _show(loaded)
+                    if execute is not None and not _run(loaded, execute):
                         break
                     if report is not None:
                         _report(registry, loaded, report)
@@ -106,12 +112,17 @@ def command(
             return
 
 
-def _deal_with(loaded: Loaded, execute: str | None) -> bool:
-    """Print a model, and run the command; say whether that ended well."""
-    told = {**loaded.model.to_dict(), "artifact_path": loaded.path, "position": loaded.position}
-    output.print_json(told, one_line=True)
-    if execute is None:
-        return True
+def _told(loaded: Loaded) -> dict[str, Any]:
+    return {**loaded.model.to_dict(), "artifact_path": loaded.path, "position": loaded.position}
+
+
+def _show(loaded: Loaded) -> None:
+    output.print_json(_told(loaded), one_line=True)
+
+
+def _run(loaded: Loaded, execute: str) -> bool:
+    """Run the command for a model; say whether that ended well."""
+    told = _told(loaded)
     names = ("model_id", "artifact_path", "sha256", "backend", "position")
     ours = {f"MODELOG_{name.upper()}": os.fsdecode(os.fsencode(str(told[name]))) for name in names}
     ours["MODELOG_ARTIFACT_PATH"] = loaded.path
@@ -149,6 +160,15 @@ def _read(path: str | None) -> int | None:
     if not text.isdecimal() or int(text) > POSITION_MAX:
         raise RefusedError(f"--seen {path}: expected a position, got {text!r:.80}: remove the file to begin anew")
     return int(text)
+
+
+def _check_can_write(path: str | None) -> None:
+    """Refuse, before anything is done for a model, a file that could not keep its position."""
+    if path is None:
+        return
+    above = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(above) or not os.access(above, os.W_OK | os.X_OK) or os.path.isdir(path):
+        raise RefusedError(f"--seen {path}: expected a file in a directory that we may write to, got another")
 
 
 def _write(path: str | None, position: int | None) -> None:

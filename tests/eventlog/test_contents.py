@@ -228,7 +228,7 @@ def test_headers_that_lie(
     data_of = place.event(1).data
     assert isinstance(data_of, ModelPublished)
     assert data_of.contents is None
-    assert "its header is not described" in caplog.text
+    assert "its header cannot be read" in caplog.text
 
 
 def test_mutations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -186,3 +187,17 @@ def test_signatures_stay(place: Place) -> None:
 
     assert place.open().signature_path(models[0].model_id)
     assert artifact_problems(place) == []
+
+
+def test_a_retired_reference_may_go(place: Place) -> None:
+    """Its file was never the registry's: once the model is retired nobody misses it; a copy is missed all the same."""
+    reference, copy = place.publish("a"), place.copy("b")
+    place.copy("c")
+    (place.root / "a").unlink()
+    assert len(artifact_problems(place)) == 1
+
+    place.retire(reference, copy)
+
+    assert artifact_problems(place) == []
+    os.unlink(copy.artifact_path)
+    assert len(artifact_problems(place)) == 1

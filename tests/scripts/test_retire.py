@@ -58,7 +58,7 @@ def test_undone(desk):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("retire", "ACTIVE", "--reason", "r"), "which is: publish another one, or roll back"),
+        (("retire", "ACTIVE", "--reason", "r"), "the one that is: publish another one, or roll back"),
         (("retire", "20260102030405_00000000", "--reason", "r"), "expected a published model"),
         (("retire", "x", "--reason", "r"), "expected YYYYMMDDHHMMSS_xxxxxxxx"),
         (("retire", "ACTIVE"), "--reason"),

@@ -14,8 +14,10 @@ HISTORY = [
     "origin_path",
     "contents",
     "signature",
+    "training",
     "retired",
     "held",
+    "removed_position",
 ]
 AS_OF = ["as_of_position", "as_of_hash"]
 ACTIVATION = ["activated_at", "activated_actor", "activated_reason", "activated_position"]

@@ -112,3 +112,16 @@ def test_it_ends_when_it_is_told_to(desk):
         process.send_signal(number)
         out, err = process.communicate(timeout=SECONDS_MAX)
         assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_a_position_that_could_not_be_kept(desk):
+    """It is refused before anything is shown, run or recorded; or a runtime would load the same for ever."""
+    desk.publish("b", "--copy")
+    log, before = desk.root / "log", desk.snapshot()
+
+    for seen in (desk.root / "missing" / "seen", desk.root, desk.journal / "seen"):
+        result = desk.run("watch", "--limit", "1", "--seen", str(seen), "--exec", f"touch {log}", "--report", "bot")
+        assert (result.status, result.out, log.exists()) == (2, "", False)
+        assert len(result.err.splitlines()) == 1
+
+    assert desk.snapshot() == before
