@@ -50,8 +50,8 @@ def removed(catalog: Catalog, past: Past) -> set[str]:
     """
     Return the models whose artifact is not there, and that is as it should be.
 
-    Of what the registry keeps, because it was removed, which is on record; of what was published by its path, because
-    the model is retired: what is there was never the registry's.
+    The model is retired, and its copy was removed, which is on record; or it was published by its path, so that what
+    was there was never the registry's.
     """
     if catalog.marks.count == 0:
         return set()
@@ -59,13 +59,14 @@ def removed(catalog: Catalog, past: Past) -> set[str]:
     with suppress(JournalDamagedError):  # which is told anyway
         for event in past.naming(b'","type":"artifact.removed.v1","', 0, catalog.size):
             if isinstance(event.data, ArtifactRemoved) and event.subject is not None:
-                found.add(event.subject)
+                found.update((*event.data.also, event.subject))
     return {
         event.subject
         for event in catalog.published.events()
         if event.subject is not None
         and not os.path.lexists(_place(catalog, event))
-        and (event.subject in found or (data_of(event).origin_path is None and catalog.marks.is_retired(event.subject)))
+        and (event.subject in found or data_of(event).origin_path is None)
+        and catalog.marks.is_retired(event.subject)
     }
 
 
@@ -109,9 +110,9 @@ def audit(catalog: Catalog, progress: Progress | None = None, *, without: Contai
         elif not matches(artifact, data):
             what = f"{event.subject}: {difference(event, artifact, vault)}{remedy}"
             found.append(ArtifactProblem("changed", event.position, what, data.sha256, artifact.sha256))
-        if vault is not None and (problem := _signature_problem(event, vault)) is not None:
-            found.append(problem)
-    return found
+    signatures = () if vault is None else [_signature_problem(event, vault) for event in catalog.published.events()]
+    found += [problem for problem in signatures if problem is not None]
+    return sorted(found, key=lambda problem: problem.position)
 
 
 def _place(catalog: Catalog, event: Event) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from eventlog import artifact_match, artifacts, objects
 from eventlog.artifact_match import data_of
 from eventlog.artifact_memo import Memo
@@ -129,7 +131,7 @@ class ArtifactPlaces:
             where = self._store().fetch(data.sha256, data.artifact_size_bytes, self._vault.top)
         else:
             where = self._fetched_tree(self._vault, data.sha256)
-        return artifacts.hash_artifact(where, progress)
+        return replace(artifacts.hash_artifact(where, progress), kept=True)
 
     def check(self, event: Event, progress: Progress | None = None, *, full: bool = False) -> Artifact:
         """
@@ -143,7 +145,7 @@ class ArtifactPlaces:
             with suppress(RefusedError):
                 seen = artifacts.look_at(path_here(data, self._home), data.sha256)
                 if self._memo.knows(seen, data):
-                    return seen
+                    return replace(seen, kept=self.holds(seen.path))
         found = self.locate(event, progress)
         if self._memo is not None:
             self._memo.note(found)
@@ -161,9 +163,11 @@ class ArtifactPlaces:
             raise RefusedError("expected a registry in a directory, which can keep artifacts, got another")
         return self._vault
 
-    def can_fetch(self) -> bool:
-        """Say whether there is a store, so that what is not here can be had."""
-        return self._store_url is not None
+    def fetcher(self) -> Callable[[str], object] | None:
+        """Return what brings a file from the store into the vault by its hash; None where there is no store."""
+        if self._store_url is None:
+            return None
+        return lambda digest: self._store().fetch(digest, None, self.vault().top)
 
     def forget(self, digest: str) -> None:
         """Forget that an artifact was checked."""
@@ -215,7 +219,7 @@ class ArtifactPlaces:
         if not artifact_match.matches(found, data):
             what = artifact_match.difference(event, found, self._vault)
             raise RefusedError(f"{what}: {artifact_match.remedy(data)}")
-        return found
+        return replace(found, kept=self.holds(found.path))
 
     def _fetched_tree(self, vault: Vault, digest: str) -> str:
         """Return a directory with that hash, fetched where it is not there, or is another. Raises RefusedError."""

@@ -47,6 +47,8 @@ class Artifact(Struct, frozen=True):
         inside: the same as *state* of all files and directories in it, by their path from *path* on.
 
         origin: the path that was published, of one that the registry then keeps a copy of.
+
+        kept: it is one of the registry's own, whose files may get other names meanwhile; so their ctime does not count.
     """
 
     path: str
@@ -56,6 +58,7 @@ class Artifact(Struct, frozen=True):
     files: list[manifest.File] | None = None
     inside: dict[str, State] = {}
     origin: str | None = None
+    kept: bool = False
 
     def check_unchanged(self) -> None:
         """Raise `RefusedError` unless what is at `path` is still what was hashed."""
@@ -63,7 +66,7 @@ class Artifact(Struct, frozen=True):
             where = os.path.join(self.path, path) if path else self.path
             with durable.refusing(where):
                 now = state_of(os.stat(where, follow_symlinks=False))
-            if now != state and (self.origin is None or now[:-1] != state[:-1]):  # a copy may get another name
+            if now != state and not (self.kept and _is_same_but_for_names(now, state)):
                 raise RefusedError(f"{where}: changed after it was hashed: publish it when its writer is done")
 
 
@@ -128,7 +131,11 @@ def as_it_is(artifact: Artifact) -> Artifact:
 def _hash_file(
     where: str, path: str, name: str, progress: Progress | None, receive: Receive, look: Look | None
 ) -> tuple[str, State]:
-    """Return the SHA-256 of a file's bytes, and what it looks like."""
+    """
+    Return the SHA-256 of a file's bytes, and what it looks like.
+
+    Where it got another name meanwhile, or lost one, its ctime has moved and tells nothing: it is hashed once more.
+    """
     descriptor = durable.open_regular(path, os.O_RDONLY)
     try:
         before = os.fstat(descriptor)
@@ -136,12 +143,20 @@ def _hash_file(
             digest, size_bytes = digest_of(descriptor, before.st_size, progress, into)
         if look is not None:
             look(name or os.path.basename(path), descriptor, size_bytes)
-        state = state_of(os.fstat(descriptor))
+        state, same = state_of(os.fstat(descriptor)), True
+        if state != state_of(before) and _is_same_but_for_names(state, state_of(before)):
+            same = digest_of(descriptor, before.st_size, None) == (digest, size_bytes)
+            state = state_of(os.fstat(descriptor))
     finally:
         os.close(descriptor)
-    if state != state_of(before) or size_bytes != before.st_size:
+    if not same or not _is_same_but_for_names(state, state_of(before)) or size_bytes != before.st_size:
         raise _changed(where, name)
     return digest, state
+
+
+def _is_same_but_for_names(state: State, other: State) -> bool:
+    """Say whether two states differ in ctime at most: it also moves where a file gets another name."""
+    return state[:-1] == other[:-1]
 
 
 def _hash_directory(where: str, top: str, progress: Progress | None, receive: Receive, look: Look | None) -> Artifact:
@@ -159,11 +174,16 @@ def _hash_directory(where: str, top: str, progress: Progress | None, receive: Re
     files = []
     for name in sorted(states, key=os.fsencode):
         digest, state = _hash_file(where, os.path.join(top, name), name, advance, receive, look)
-        if state != states[name]:
+        if not _is_same_but_for_names(state, states[name]):
             raise _changed(where, name)
+        states[name] = state
         files.append(manifest.File(name, state[2], digest))
         done += state[2]
-    if _look(where, top) != (states, inside):
+    files_now, inside_now = _look(where, top)
+    same = files_now.keys() == states.keys() and all(
+        _is_same_but_for_names(files_now[name], states[name]) for name in states
+    )
+    if not same or inside_now != inside:
         raise _changed(where, "")
     state = inside.pop("")
     return Artifact(top, sha256(manifest.encode(files)).hexdigest(), size_bytes, state, files, {**inside, **states})

@@ -17,7 +17,7 @@ class Claim:
     Attributes:
         published: its publication.
 
-        used_until: when it was published, or last displaced.
+        used_until: when it was published, or last displaced; the later.
 
         retired, held: whether it is.
 
@@ -71,13 +71,15 @@ class Claims:
             self.signatures.add(data.signature.sha256)
         if isinstance(data, ModelPublished | ModelRolledBack):
             self._activated(event, model_id, data.displaced)
+        elif isinstance(data, ArtifactRemoved):
+            for name in (*data.also, model_id):
+                if name in self._claims:
+                    self._claims[name].removed = True
         elif (known := self._claims.get(model_id)) is not None:
             if isinstance(data, ModelRetired | ModelReinstated):
                 known.retired = isinstance(data, ModelRetired)
             elif isinstance(data, ModelHeld | ModelReleased):
                 known.held = isinstance(data, ModelHeld)
-            elif isinstance(data, ArtifactRemoved):
-                known.removed = True
 
     def why_kept(self, digest: str, now: datetime) -> dict[str, str]:
         """Return why an artifact is to be kept, in words, by the models that say so; empty where it may be removed."""
@@ -105,7 +107,8 @@ class Claims:
             "held": claim.held,
             "not retired": not claim.retired,
             f"among the last {settings.keep_last} that were active": settings.keep_last and model_id in self._last,
-            f"active within the last {settings.keep_days} days": unused < timedelta(days=settings.keep_days),
+            f"active within the last {settings.keep_days} days": settings.keep_days
+            and unused < timedelta(days=settings.keep_days),
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
 
@@ -116,4 +119,5 @@ class Claims:
             del self._last[next(iter(self._last))]
         self._previous = displaced
         if displaced in self._claims:
-            self._claims[displaced].used_until = event.time
+            known = self._claims[displaced]
+            known.used_until = max(known.used_until, event.time)  # some clock may have gone backwards

@@ -12,7 +12,7 @@ from typing import Self
 from eventlog.catalog import Catalog
 from eventlog.clock import utc_now
 from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
-from eventlog.events import TYPE_NAMES, Event, ModelPublished, ModelRolledBack, activation_of
+from eventlog.events import Event, ModelPublished, ModelRolledBack, activation_of
 from eventlog.file_state import Looks, settled
 from eventlog.journal import FoundAnchor, Journal, Subscriber
 from eventlog.log import log
@@ -140,8 +140,13 @@ class RegistryReader:
         Args:
             catalog: as in `displacement`.
         """
-        event = self._replay.past.newest_about(model_id, (TYPE_NAMES[ArtifactRemoved],), catalog.size)
-        return None if event is None else event.position
+        text = b'"data":{"sha256":"%b"' % catalog.model(model_id).sha256.encode()
+        found = None
+        if catalog.marks.count:
+            for event in self._replay.past.naming(text, 0, catalog.size):
+                if isinstance(event.data, ArtifactRemoved) and event.data.is_of(event.subject, model_id):
+                    found = event.position
+        return found
 
     def verified_prefix(self) -> tuple[Catalog, ModelogError | None]:
         """

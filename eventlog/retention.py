@@ -36,10 +36,13 @@ class Reclaimed(Struct, frozen=True):
 
     Attributes:
         kept: by model id, in words.
+
+        left: what no model names, and was not asked for.
     """
 
     removed: list[Removal]
     kept: dict[str, str]
+    left: list[Removal]
 
 
 class _NeededError(RefusedError):
@@ -81,6 +84,7 @@ class Retention(Serving):
     def gc(
         self,
         *,
+        unnamed: bool = False,
         dry_run: bool = False,
         actor: str | None = None,
         reason: str | None = None,
@@ -90,10 +94,12 @@ class Retention(Serving):
         Remove the artifacts that are kept here and needed no longer; each removal is an event, recorded before it.
 
         Needed is the artifact of a model that is active, or was just before that, or is held, or is not retired, or was
-        active so recently that the settings keep it. What no model names, such as a publish that was killed leaves, is
-        removed, too. Files elsewhere, such as in a store, are not touched.
+        active so recently that the settings keep it. Files elsewhere, such as in a store, are not touched.
 
         Args:
+            unnamed: also remove what no model names. A publish that was killed leaves such a thing; but where an older
+                backup was restored, it may be all that there is of a model that the history no longer knows.
+
             dry_run: say what would be removed, and change nothing.
 
             actor, reason: as in `publish_model`.
@@ -101,54 +107,60 @@ class Retention(Serving):
             progress: called with the bytes checked and the bytes in all of what is to be removed.
 
         Raises:
-            RefusedError, JournalDamagedError: the history is not whole, or an artifact that is needed is missing, or
-                one that is not is damaged: nothing was removed.
+            RefusedError, JournalDamagedError: there is no history, or it is not whole, or a copy that is needed is
+                missing, or one that is to be removed is damaged: nothing was removed.
 
             ProjectionLagError: as `publish_model`, or something is recorded as removed and still there, or not all was
                 removed; the next time it is.
         """
         vault = self._places.vault()
-        now = self._now()
-        claims = self._claims(vault)
-        sweep = Sweep(vault, claims, now, may_lack=self._places.can_fetch())
-        _check_all(sweep, progress)
-        removed = sweep.removals
-        if not dry_run and removed:
+        with self._threads:
+            self._check_history()
+        if not dry_run:
+            vault.clear_incoming()
+        sweep = self._sweep(vault)
+        wanted = [removal for removal in sweep.removals if removal.models or unnamed]
+        _check_all(sweep, wanted, progress)
+        removed = wanted
+        if not dry_run and wanted:
             with vault.in_use(alone=True):
-                removed = self._removed(vault, claims, removed, self._terms(actor, reason, None))
-        return Reclaimed(removed, claims.retired_but_kept(now))
+                removed = self._removed(vault, {removal.sha256 for removal in wanted}, self._terms(actor, reason, None))
+        left = [removal for removal in sweep.removals if removal not in wanted]
+        return Reclaimed(removed, sweep.claims.retired_but_kept(self._now()), left)
 
     def _mark(self, model_id: str, data: Marked, actor: str | None, request_id: str | None) -> Event:
         check_model_id(model_id)
         terms = self._terms(actor, data.reason, request_id)
         return self._record(lambda terms: retention_decisions.mark(terms, model_id, data, self.read_event), terms)
 
-    def _claims(self, vault: Vault) -> Claims:
-        """Return what the history says of what is kept, after all of it was verified from its first byte."""
+    def _check_history(self) -> None:
+        """Verify all of the history from its first byte; refuse where there is none: nothing says what is needed."""
+        catalog = self.catalog()
+        if catalog.size == 0:
+            raise RefusedError(f"{catalog.where}: expected a journal, which says what is needed, got none")
+        self._quiet_replay().catch_up(catalog.size)
+
+    def _sweep(self, vault: Vault) -> Sweep:
+        """Return what is kept and what is needed of it. What comes meanwhile is neither."""
+        files, trees = vault.stored()
         with self._threads:
-            catalog = self.catalog()
-            self._quiet_replay().catch_up(catalog.size)
-            files, trees = vault.stored()
+            catalog = self._replay.catch_up()
             claims = Claims(files | trees, catalog.settings)
             self._go_on(claims, catalog)
-            return claims
+        return Sweep(vault, (files, trees), claims, self._now(), self._places.fetcher())
 
     def _go_on(self, claims: Claims, catalog: Catalog) -> None:
         for event in self._replay.past.events(claims.size, catalog.size):
             claims.apply(event)
 
-    def _removed(self, vault: Vault, claims: Claims, checked: list[Removal], terms: Terms) -> list[Removal]:
+    def _removed(self, vault: Vault, checked: set[str], terms: Terms) -> list[Removal]:
         """Remove what was *checked*, and is still not needed; nobody else keeps anything meanwhile."""
-        with self._threads:
-            self._go_on(claims, self._replay.catch_up())
-        sweep = Sweep(vault, claims, self._now(), may_lack=self._places.can_fetch())
-        done: list[Removal] = []
+        sweep, done = self._sweep(vault), list[Removal]()
         for removal in sweep.removals:
-            if removal.sha256 in {one.sha256 for one in checked}:
+            if removal.sha256 in checked:
                 try:
                     with _telling_what_is_done(done):
-                        for model_id in removal.models or [""]:
-                            self._record_removal(claims, removal, model_id, terms)
+                        self._record_removal(sweep.claims, removal, terms)
                 except _NeededError as error:
                     log.warning("%s: kept", error)
                     continue
@@ -158,8 +170,9 @@ class Retention(Serving):
                 self._places.forget(removal.sha256)
         return done
 
-    def _record_removal(self, claims: Claims, removal: Removal, model_id: str, terms: Terms) -> None:
-        data = ArtifactRemoved(removal.sha256, removal.size_bytes, removal.files, terms.reason)
+    def _record_removal(self, claims: Claims, removal: Removal, terms: Terms) -> None:
+        *also, model_id = removal.models or [""]
+        data = ArtifactRemoved(removal.sha256, removal.size_bytes, removal.files, terms.reason, also)
 
         def decide(catalog: Catalog, now: datetime) -> Decision:
             self._go_on(claims, catalog)
@@ -188,9 +201,9 @@ def _telling_what_is_done(done: Sequence[Removal]) -> Iterator[None]:
         ) from error
 
 
-def _check_all(sweep: Sweep, progress: Progress | None) -> None:
-    total, done = sum(removal.size_bytes for removal in sweep.removals), 0
-    for removal in sweep.removals:
+def _check_all(sweep: Sweep, wanted: Sequence[Removal], progress: Progress | None) -> None:
+    total, done = sum(removal.size_bytes for removal in wanted), 0
+    for removal in wanted:
         sweep.check(removal)
         done += removal.size_bytes
         if progress is not None:

@@ -37,12 +37,19 @@ class ArtifactRemoved(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         sha256, size_bytes, files: as in `eventlog.events.ModelPublished`; it was whole and right until then.
 
         reason: why, in the person's words.
+
+        also: the other models whose artifact it was, oldest first; the subject is the newest.
     """
 
     sha256: str
     size_bytes: int
     files: int | None = None
     reason: str | None = None
+    also: list[str] = []
+
+    def is_of(self, subject: str | None, model_id: str) -> bool:
+        """Say whether it was a model's artifact; *subject* is the event's."""
+        return model_id == subject or model_id in self.also
 
 
 Marked = ModelRetired | ModelReinstated | ModelHeld | ModelReleased

@@ -34,6 +34,7 @@ ERROR_CHARACTERS_MAX = 1_000
 RUN_ID_CHARACTERS_MAX = 200
 """A request's id, which is longer, is made of it."""
 
+_TERMS = {"copy", "actor", "reason", "expect_active", "take_over", "progress"}
 _GIT_SECONDS_MAX = 5.0
 _COMMIT = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
@@ -81,6 +82,10 @@ class TrainingRun:
         self.run_id = identity.check_text("run_id", run_id or identity.new_uuid(os.urandom))
         if len(self.run_id) > RUN_ID_CHARACTERS_MAX:
             raise RefusedError(f"run_id: expected at most {RUN_ID_CHARACTERS_MAX} characters, got {len(self.run_id)}")
+        if unknown := terms.keys() - _TERMS:
+            raise TypeError(
+                f"training_run: expected some of {', '.join(sorted(_TERMS))}, got {', '.join(sorted(unknown))}"
+            )
         self.artifact: str | os.PathLike[str] | None = None
         self.dataset_metadata = metadata_rules.checked(dataset_metadata or {})
         self.model = registry.published_by_request(self._request_id(None))
@@ -131,7 +136,7 @@ class TrainingRun:
         """Record that the run failed, unless it has published; where that cannot be, it is logged."""
         if self.model is not None:
             return
-        words = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()
+        words = _words_of(error).encode("utf-8", "backslashreplace").decode()
         reason, actor = self._terms.get("reason"), self._terms.get("actor")
         try:
             data = TrainingFailed(self._backend, self._training(), words[:ERROR_CHARACTERS_MAX], reason)
@@ -144,6 +149,13 @@ class TrainingRun:
 
     def _training(self) -> Training:
         return _training(self.run_id, self._started, time.monotonic() - self._clock)
+
+
+def _words_of(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # whoever wrote it may have got its words wrong, and the run's own error goes on
+        return type(error).__name__
 
 
 def numbers(measured: Mapping[str, Any]) -> dict[str, Any]:

@@ -139,10 +139,17 @@ class Vault:
             durable.create_directory(self.top)
             descriptor = durable.open_regular(path, os.O_RDWR | os.O_CREAT)
         try:
-            locking.acquire(descriptor, path, timeout_seconds=objects.LOCK_TIMEOUT_SECONDS, shared=not alone)
+            seconds = locking.LOCK_TIMEOUT_SECONDS if alone else objects.LOCK_TIMEOUT_SECONDS
+            locking.acquire(descriptor, path, timeout_seconds=seconds, shared=not alone)
             yield
         finally:
             locking.release(descriptor)
+
+    def clear_incoming(self) -> None:
+        """Remove what killed processes have left of what they copied, or removed. Raises RefusedError."""
+        if os.path.isdir(os.path.join(self.top, incoming.INCOMING)):
+            with incoming.directory(self.top):
+                pass
 
     def stored(self) -> tuple[set[str], set[str]]:
         """Return the hashes of the files and of the directories that are there. Raises RefusedError."""
@@ -189,7 +196,7 @@ class Vault:
         path = self.path_of(artifact.sha256, is_directory=artifact.files is not None)
         nothing_yet = (0, 0, 0, 0, 0)
         return Artifact(
-            path, artifact.sha256, artifact.size_bytes, nothing_yet, artifact.files, {}, origin=artifact.path
+            path, artifact.sha256, artifact.size_bytes, nothing_yet, artifact.files, {}, artifact.path, kept=True
         )
 
 

@@ -7,7 +7,7 @@ A directory goes with its manifest and with those of its files that are part of 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 
@@ -47,20 +47,29 @@ class Sweep:
             publication, then what no model names.
 
     Args:
-        may_lack: an artifact that is needed need not be there: it can be had from elsewhere.
+        stored: what `Vault.stored` said before the claims were asked for.
+
+        fetch: brings a file from a store by its hash, so that what is needed may be there; None where there is none.
 
     Raises:
-        RefusedError: something that is needed is not there, so nobody knows what else belongs to it; or what is not
-            needed is not whole and right, so nobody could say what was removed.
+        RefusedError: something that is needed is not there, so nobody knows what else belongs to it.
     """
 
-    def __init__(self, vault: Vault, claims: Claims, now: datetime, *, may_lack: bool) -> None:
+    def __init__(
+        self,
+        vault: Vault,
+        stored: tuple[set[str], set[str]],
+        claims: Claims,
+        now: datetime,
+        fetch: Callable[[str], object] | None = None,
+    ) -> None:
         self.claims = claims
         self._vault = vault
-        self._files, self._trees = vault.stored()
+        self._fetch = fetch
+        self._files, self._trees = stored
         self._members: dict[str, list[manifest.File]] = {}
         self._holders: dict[str, set[str]] = {}
-        self._find_members(may_lack, now)
+        self._find_members(now)
         self.removals = [self._removal(digest) for digest in self._unneeded(now)]
 
     def check(self, removal: Removal) -> None:
@@ -89,19 +98,28 @@ class Sweep:
                     gone.append(file.sha256)
             self._vault.remove_files([*gone, digest])  # the manifest last, so that what a kill leaves is still known
 
-    def _find_members(self, may_lack: bool, now: datetime) -> None:
+    def _find_members(self, now: datetime) -> None:
         """Read the manifests of all directories that are there, or needed."""
         stored = self._files | self._trees
         for digest, claims in self.claims.by_digest.items():
             needed = self.claims.why_kept(digest, now)
             data = data_of(claims[0].published)
             if digest not in stored:
-                if needed and data.origin_path is not None and not (may_lack or claims[0].removed):
-                    raise self._lacking(digest, next(iter(needed)))
+                missed = [claim.published.subject or "" for claim in claims if not (claim.removed and claim.retired)]
+                if data.origin_path is not None and (missed := [model_id for model_id in missed if model_id in needed]):
+                    self._find_lacking(digest, missed[0], is_directory=data.artifact_files is not None)
             elif data.artifact_files is not None and (needed or self._is_kept(digest)):
                 self._note_members(digest, needed=next(iter(needed), None))
         for digest in self._trees - self._members.keys():
             self._note_members(digest, needed=None)
+
+    def _find_lacking(self, digest: str, model_id: str, *, is_directory: bool) -> None:
+        """Where an artifact that is needed is in a store, learn what belongs to it. Raises RefusedError elsewhere."""
+        if self._fetch is None:
+            raise self._lacking(digest, model_id)
+        if is_directory:
+            self._fetch(digest)
+            self._note_members(digest, needed=model_id)
 
     def _note_members(self, digest: str, *, needed: str | None) -> None:
         files = self._vault.manifest_of(digest)

@@ -115,9 +115,10 @@ class Place:
         for model in models:
             self.open(**settings).retire(model.model_id, reason="old")
 
-    def gc(self, *, dry_run: bool = False, **settings: Any) -> set[str]:
+    def gc(self, *, dry_run: bool = False, unnamed: bool = False, **settings: Any) -> set[str]:
         """Return the SHA-256 of what `gc` removes, or would."""
-        return {removal.sha256 for removal in self.open(**settings).gc(dry_run=dry_run, reason="room").removed}
+        found = self.open(**settings).gc(dry_run=dry_run, unnamed=unnamed, reason="room")
+        return {removal.sha256 for removal in found.removed}
 
     def directory(self, files: Mapping[str, bytes] | None = None) -> Path:
         """Write an artifact that is a directory, and return its path."""

@@ -6,10 +6,11 @@ import msgspec
 
 from eventlog.retention import Reclaimed
 from scripts import options, output, progress
-from scripts.declared import verb
+from scripts.declared import Option, verb
 
 
 @verb(
+    Option("--unnamed", flag=True, help="Also remove what no model names, such as a publish that was killed leaves."),
     options.DRY,
     *options.EXPLAINED,
     options.SHARING,
@@ -20,6 +21,7 @@ from scripts.declared import verb
     *options.COMMON,
 )
 def command(
+    unnamed: bool,
     dry_run: bool,
     actor: str | None,
     reason: str | None,
@@ -36,13 +38,13 @@ def command(
     Remove the copies below the registry's directory that nobody needs any longer; each removal is recorded.
 
     Needed are those of the active model and of the one before it, of models that are held or not retired, and what
-    settings --keep-last and --keep-days say. Nothing is removed where the history, or an artifact, is not as it should
-    be.
+    settings --keep-last and --keep-days say. Nothing is removed where the history is not whole, a needed copy is
+    missing, or one to be removed is damaged.
     """
     keys = {"sign_key": sign_key, "public_key": public_key, "artifact_store": artifact_store}
     registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **keys)
     with progress.hashing() as hashing:
-        found = registry.gc(dry_run=dry_run, actor=actor, reason=reason, progress=hashing)
+        found = registry.gc(unnamed=unnamed, dry_run=dry_run, actor=actor, reason=reason, progress=hashing)
     told = {
         "dry_run": dry_run,
         "size_bytes": sum(removal.size_bytes for removal in found.removed),
@@ -59,4 +61,7 @@ def _in_words(found: Reclaimed, dry_run: bool) -> list[tuple[str, str]]:
         of = ", ".join(removal.models) or "no model"
         files = "" if removal.files is None else f" in {removal.files} files"
         fields.append((verb, f"{removal.sha256} of {of}: {removal.size_bytes} bytes{files}"))
+    if found.left:
+        left_bytes = sum(removal.size_bytes for removal in found.left)
+        fields.append(("left", f"{len(found.left)} of {left_bytes} bytes that no model names: see --unnamed"))
     return fields + [("kept", f"{model_id}: retired, but {why}") for model_id, why in found.kept.items()]

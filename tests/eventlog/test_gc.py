@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from support import Place, artifact_key, artifact_problems, outcome_of
 
+from eventlog.artifact_store import open_store
+from eventlog.artifacts import hash_artifact
 from eventlog.errors import JournalDamagedError, RefusedError
 from eventlog.model import ModelMetadata
 from eventlog.retention_events import ArtifactRemoved
@@ -55,11 +57,10 @@ def test_equal_bytes(place: Place) -> None:
 
     place.retire(models[2])
     assert place.gc() == {models[0].sha256}
-    size = place.open().catalog().size
-    assert [place.event(position).subject for position in (size - 2, size - 1)] == [
-        models[0].model_id,
-        models[2].model_id,
-    ]
+    event = place.event(place.open().catalog().size - 1)
+    assert event.subject == models[2].model_id
+    assert event.data == ArtifactRemoved(models[0].sha256, 4, None, "room", [models[0].model_id])
+    assert artifact_problems(place) == []
 
 
 def test_parts_of_directories(place: Place) -> None:
@@ -88,7 +89,7 @@ def test_parts_of_directories(place: Place) -> None:
 
 
 def test_what_no_model_names(place: Place) -> None:
-    """What a publish that was killed has left goes, too, and that is on record."""
+    """What a publish that was killed has left is told, and goes where that is asked for; then it is on record."""
     model = place.copy("a")
     left = place.artifact("left", b"left behind")
     with Vault(str(place.registry_dir)).copying(left, None) as copied:
@@ -96,7 +97,11 @@ def test_what_no_model_names(place: Place) -> None:
     with Vault(str(place.registry_dir)).copying(place.directory(), None) as copied:
         tree = copied.keep()
 
-    assert place.gc() == {digest, tree.sha256}
+    before = place.files()
+    found = place.open().gc()
+    assert (found.removed, {removal.sha256 for removal in found.left}) == ([], {digest, tree.sha256})
+    assert place.files() == before
+    assert place.gc(unnamed=True) == {digest, tree.sha256}
 
     assert set(place.kept()) == {model.sha256}
     assert not Path(tree.path).exists()
@@ -113,8 +118,11 @@ def test_published_again(place: Place) -> None:
     place.copy("c")
     place.retire(first)
     assert place.gc() == {first.sha256}
-    place.open().reinstate(first.model_id, reason="missed")
+    assert artifact_problems(place) == []
     assert place.gc() == set()
+    place.open().reinstate(first.model_id, reason="missed")
+    assert isinstance(outcome_of(place.gc), RefusedError)
+    assert len(artifact_problems(place)) == 1
     assert isinstance(outcome_of(lambda: place.open().rollback(first.model_id)), RefusedError)
 
     again = place.copy("a")
@@ -201,3 +209,51 @@ def test_a_retired_reference_may_go(place: Place) -> None:
     assert artifact_problems(place) == []
     os.unlink(copy.artifact_path)
     assert len(artifact_problems(place)) == 1
+
+
+def test_without_a_history(place: Place) -> None:
+    """Nothing says what is needed: the copies of a journal that was lost wait for its backup."""
+    place.copy("a")
+    shutil.rmtree(place.state_dir)
+    for path in place.registry_dir.iterdir():
+        if path.is_file():
+            path.unlink()
+    before = place.files()
+
+    assert isinstance(outcome_of(lambda: place.gc(unnamed=True)), RefusedError)
+
+    assert place.files() == before
+
+
+def test_signature_of_what_is_gone(place: Place) -> None:
+    """It is missed all the same."""
+    registry = place.open(sign_key=artifact_key())
+    models = [registry.publish_model(place.artifact(name), backend="b", copy=True) for name in "abc"]
+    place.retire(models[0])
+    place.gc()
+    assert artifact_problems(place) == []
+
+    os.unlink(place.open().signature_path(models[0].model_id))
+
+    assert len(artifact_problems(place)) == 1
+
+
+def test_a_store_that_lacks_what_is_needed(place: Place) -> None:
+    """A directory whose manifest is gone might be made of anything that is here; one in the store is learnt from it."""
+    store = f"file://{place.root / 'store'}"
+    (place.root / "store").mkdir()
+    models = [place.open().publish_model(place.directory(), backend="b", copy=True), place.copy("a"), place.copy("b")]
+    place.copy("c")
+    place.retire(models[1])
+    shutil.rmtree(models[0].artifact_path)
+    manifest = place.registry_dir / "artifacts" / "sha256" / models[0].sha256[:2] / models[0].sha256
+    data = manifest.read_bytes()
+    manifest.unlink()
+    before = place.kept()
+
+    assert isinstance(outcome_of(lambda: place.gc(unnamed=True, artifact_store=store)), RefusedError)
+    assert place.kept() == before
+
+    open_store(store).put(hash_artifact(place.artifact("manifest", data)))
+    assert place.gc(unnamed=True, artifact_store=store) == {models[1].sha256}
+    assert b"{}" in place.kept().values()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from support import Place, artifact_problems, outcome_of
 
 from eventlog.errors import ModelogError
 from eventlog.model import ModelMetadata
+from eventlog.retention import Retention
 from eventlog.vault import Vault
 from projections.maintenance import verify_registry
 
@@ -40,7 +43,7 @@ def test_a_publish_that_comes_between(place: Place, monkeypatch: pytest.MonkeyPa
     with ThreadPoolExecutor(1) as threads:
         future = threads.submit(lambda: registry.publish_model(place.artifact("b"), backend="b", copy=True, actor="t"))
         assert kept.wait(10)
-        assert place.gc() == set()
+        assert place.gc(unnamed=True) == set()
         model = future.result()
 
     assert model.sha256 in place.kept()
@@ -159,3 +162,76 @@ def test_beside_publishers(place: Place) -> None:
     for model in wanted:
         assert registry.rollback(model.model_id) == model
     assert artifact_problems(place) == []
+
+
+def test_a_mind_that_changes_about_one_of_two(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of models with the same bytes either all are told to have lost them, or none."""
+    models = [place.copy("a", b"same"), place.copy("b", b"same"), place.copy("c"), place.copy("e")]
+    place.retire(*models[:2])
+    real = Retention._record_removal
+
+    def late(self: Any, *arguments: Any) -> None:
+        place.open().reinstate(models[1].model_id, reason="wait")
+        real(self, *arguments)
+
+    monkeypatch.setattr(Retention, "_record_removal", late)
+
+    assert place.gc() == set()
+    assert "artifact.removed.v1" not in {change.event.type for change in place.open().history()}
+    assert models[0].sha256 in place.kept()
+
+
+def test_unbundled_while_it_looks(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes after the vault was looked through is not taken for nobody's, whoever names it by then."""
+    models = [place.copy(name) for name in "abc"]
+    place.retire(models[0])
+    real = Vault.stored
+
+    def late(self: Vault) -> tuple[set[str], set[str]]:
+        monkeypatch.setattr(Vault, "stored", real)
+        found = real(self)
+        late_model = place.publish("late")
+        with self.copying(place.root / "late", None) as copied:
+            copied.keep()  # as an unbundle or a fetch does for a model that was published by its path
+        assert late_model.sha256 in real(self)[0]
+        return found
+
+    monkeypatch.setattr(Vault, "stored", late)
+
+    assert place.gc(unnamed=True) == {models[0].sha256}
+    assert b"late" in place.kept().values()
+
+
+def test_links_to_a_file_that_is_hashed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That a kept file gets another name meanwhile is no change."""
+    model = place.open().publish_model(place.directory(), backend="b", copy=True)
+    path = Path(model.artifact_path) / "config.json"
+    real, names = os.fstat, []
+
+    def linking(descriptor: int) -> os.stat_result:
+        if os.readlink(f"/proc/self/fd/{descriptor}") == str(path) and len(names) < 2:
+            names.append(f"{place.root}/{len(names)}")
+            time.sleep(0.02)
+            os.link(path, names[-1])
+        return real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", linking)
+        assert artifact_problems(place) == []
+        assert len(names) == 2
+        names = []
+        for name in "01":
+            os.unlink(place.root / name)
+        assert place.open().load(model.model_id, full=True).path == model.artifact_path
+
+
+def test_what_a_killed_removal_leaves(place: Place) -> None:
+    """Half of a directory that was about to go is gone with the next gc, also where nothing else is to be removed."""
+    place.copy("a")
+    left = place.registry_dir / "artifacts" / "incoming" / "0" / "removed"
+    left.mkdir(parents=True)
+    (left / "weights").write_bytes(b"half")
+
+    assert place.gc() == set()
+
+    assert not left.parent.exists()

@@ -145,7 +145,7 @@ def _kept_or_not(model_ids: list[str]) -> list[tuple[str, Data]]:
         (model_ids[1], ModelReinstated("needed")),
         (model_ids[2], ModelHeld("audit")),
         (model_ids[2], ModelReleased()),
-        (model_ids[0], ArtifactRemoved("1" * 64, 1000, 3, "room")),
+        (model_ids[0], ArtifactRemoved("1" * 64, 1000, 3, "room", [model_ids[1]])),
         ("", ArtifactRemoved("9" * 64, 7)),
         ("", SettingsChanged(Settings(copy=True, keep_last=3, keep_days=30))),
     ]

@@ -92,3 +92,21 @@ def test_retention_floor(place: Place) -> None:
     assert found.kept == {models[2].model_id: "among the last 3 that were active"}
     place.open(now=clock).change_settings(keep_last=0)
     assert place.gc(now=clock) == {models[2].sha256}
+
+
+def test_floor_under_clocks_that_go_backwards(place: Place) -> None:
+    """The latest time at which a model was in use counts; and no floor is no floor, whatever the clock says."""
+    clock = Clock(START, timedelta(0))
+    registry = place.open(now=clock)
+    first = registry.publish_model(place.artifact("a"), backend="b", copy=True)
+    clock.time -= timedelta(days=2000)
+    registry.publish_model(place.artifact("b"), backend="b", copy=True)
+    clock.time = START + timedelta(minutes=5)
+    registry.publish_model(place.artifact("c"), backend="b", copy=True)
+    registry.retire(first.model_id, reason="old")
+    registry.change_settings(keep_days=30)
+    assert place.gc(now=clock) == set()
+
+    registry.change_settings(keep_days=0)
+    clock.time -= timedelta(days=3000)
+    assert place.gc(now=clock) == {first.sha256}

@@ -103,7 +103,7 @@ def _check_removal(place: Place, scenario: Scenario, outcome: Outcome) -> None:
     if outcome.status == 5:
         place.open().rebuild()
     _check_needed(place)
-    place.open().gc(reason="again")
+    place.open().gc(reason="again", unnamed=True)
     kept = list(place.kept().values())
     assert sorted(data for data in kept if not data.startswith(b"modelog")) == [b"active", b"needed", b"x", b"z"]
     assert len(list((place.registry_dir / "artifacts" / "trees").glob(f"*/{64 * '?'}"))) == 1

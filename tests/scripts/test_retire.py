@@ -80,10 +80,11 @@ def test_refused(desk, words, told):
 
 
 def test_without_a_registry(desk):
-    """There is nothing to remove, and nothing is made."""
+    """Nothing says what is needed, and nothing is made."""
     result = desk.run("gc")
 
-    assert (result.status, desk.snapshot()) == (0, {})
+    assert (result.status, desk.snapshot()) == (2, {})
+    assert "expected a journal" in result.err
 
 
 def test_history_tells_it(desk):
