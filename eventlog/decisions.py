@@ -21,6 +21,7 @@ from eventlog.contents import Contents
 from eventlog.errors import JournalDamagedError, RefusedError, refused_by
 from eventlog.events import WANTED_CHARACTERS_MAX, Data, Event, ModelPublished, ModelRolledBack, RequestRefused
 from eventlog.journal import Anchor
+from eventlog.model import ModelMetadata, model_of
 from eventlog.model_id import new_model_id
 from eventlog.model_signature import Signature
 from eventlog.training_events import Training
@@ -206,6 +207,13 @@ def refusal(
         None if reason is None else _clean(reason),
         None if request_id is None else _clean(request_id),
     )
+
+
+def preview(decision: Decision, catalog: Catalog, now: datetime) -> ModelMetadata:
+    """Return the model that a decision is about, as it is or would be."""
+    if isinstance(decision.data, ModelPublished):
+        return model_of(decision.model_id, decision.data, now, catalog.home)
+    return catalog.model(decision.model_id)
 
 
 def _clean(text: str) -> str:

@@ -30,7 +30,7 @@ from eventlog.errors import (
 from eventlog.events import Event, ModelPublished, ModelRolledBack
 from eventlog.journal import FoundAnchor, Subscriber
 from eventlog.log import log
-from eventlog.model import ModelMetadata, model_of
+from eventlog.model import ModelMetadata
 from eventlog.model_id import check_model_id
 from eventlog.queries import RegistryQueries
 from eventlog.replay import Replay, catch_up_all
@@ -140,7 +140,7 @@ class RegistryRequests(RegistryQueries):
                 _, foreign = self._compared(self._anchors())
                 decision, now = self._considered(_Waiting(prepare, terms, take_over, last_look), foreign)
                 self._say(decision, "would be recorded")
-                return _preview(decision, self._replay.catalog, now)
+                return decisions.preview(decision, self._replay.catalog, now)
         waiting = _Waiting(prepare, terms, take_over, last_look)
         self._waiting.append(waiting)
         with self._threads:
@@ -236,7 +236,12 @@ class RegistryRequests(RegistryQueries):
                 raise waiting.error
             assert waiting.decision is not None, "it is settled"
             position = waiting.decision.position
-            event = self.read_event(self._replay.catalog.size - 1 if position is None else position)
+            try:
+                event = self.read_event(self._replay.catalog.size - 1 if position is None else position)
+            except RefusedError as error:
+                if position is not None:
+                    raise
+                raise ProjectionLagError(f"recorded, but it cannot be read again: {error}: run rebuild") from error
             done = "recorded" if position is None else "nothing was recorded: it was already,"
             log.info("%s: %s at position %d", event.type, done, event.position)
             self._tell_subscribers(None)
@@ -290,9 +295,3 @@ def _unsettled(error: BaseException, terms: Terms) -> ModelogError:
         f"{type(error).__name__} in another thread: not known whether the event was recorded: "
         f"retry with --id {terms.request_id}"
     )
-
-
-def _preview(decision: Decision, catalog: Catalog, now: datetime) -> ModelMetadata:
-    if isinstance(decision.data, ModelPublished):
-        return model_of(decision.model_id, decision.data, now, catalog.home)
-    return catalog.model(decision.model_id)
