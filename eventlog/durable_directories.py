@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 
 from eventlog import durable
@@ -61,4 +60,6 @@ def link_or_copy(source: str, path: str) -> None:
 
 def remove_directory(path: str) -> None:
     """Remove a directory and what is in it; nothing is made durable. Raises OSError."""
+    import shutil  # noqa: PLC0415 - takes long, and few remove anything
+
     shutil.rmtree(path)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from eventlog import retention_decisions
 from eventlog.catalog import Catalog
-from eventlog.claims import Claims
 from eventlog.decisions import Decide, Decision, Terms
 from eventlog.errors import ProjectionLagError, RefusedError
 from eventlog.events import Event
@@ -27,7 +27,10 @@ from eventlog.retention_events import (
 )
 from eventlog.serving import Serving
 from eventlog.vault import Vault
-from eventlog.vault_sweep import Removal, Sweep
+
+if TYPE_CHECKING:
+    from eventlog.claims import Claims
+    from eventlog.vault_sweep import Removal, Sweep
 
 
 class Reclaimed(Struct, frozen=True):
@@ -142,6 +145,9 @@ class Retention(Serving):
 
     def _sweep(self, vault: Vault) -> Sweep:
         """Return what is kept and what is needed of it. What comes meanwhile is neither."""
+        from eventlog.claims import Claims  # noqa: PLC0415 - few remove anything
+        from eventlog.vault_sweep import Sweep  # noqa: PLC0415
+
         files, trees = vault.stored()
         with self._threads:
             catalog = self._replay.catch_up()
@@ -155,7 +161,8 @@ class Retention(Serving):
 
     def _removed(self, vault: Vault, checked: set[str], terms: Terms) -> list[Removal]:
         """Remove what was *checked*, and is still not needed; nobody else keeps anything meanwhile."""
-        sweep, done = self._sweep(vault), list[Removal]()
+        sweep = self._sweep(vault)
+        done: list[Removal] = []
         for removal in sweep.removals:
             if removal.sha256 in checked:
                 try:
