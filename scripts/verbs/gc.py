@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from eventlog.retention import Reclaimed
+from eventlog.vault_sweep import Removal
 from scripts import options, output, progress
 from scripts.declared import Option, verb
 
@@ -57,11 +58,13 @@ def _in_words(found: Reclaimed, dry_run: bool) -> list[tuple[str, str]]:
     verb = "would remove" if dry_run else "removed"
     size_bytes = sum(removal.size_bytes for removal in found.removed)
     fields = [("artifacts", str(len(found.removed))), ("bytes", str(size_bytes))]
-    for removal in found.removed:
-        of = ", ".join(removal.models) or "no model"
-        files = "" if removal.files is None else f" in {removal.files} files"
-        fields.append((verb, f"{removal.sha256} of {of}: {removal.size_bytes} bytes{files}"))
+    fields += [(verb, _told(removal)) for removal in found.removed]
     if found.left:
         left_bytes = sum(removal.size_bytes for removal in found.left)
         fields.append(("left", f"{len(found.left)} of {left_bytes} bytes that no model names: see --unnamed"))
     return fields + [("kept", f"{model_id}: retired, but {why}") for model_id, why in found.kept.items()]
+
+
+def _told(removal: Removal) -> str:
+    files = "" if removal.files is None else f" in {removal.files} files"
+    return f"{removal.sha256} of {', '.join(removal.models) or 'no model'}: {removal.size_bytes} bytes{files}"
