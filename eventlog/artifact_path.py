@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 
 KEPT = "artifacts"
 """Below a registry's directory: the artifacts that it keeps itself."""
+
+DIGEST = re.compile("[0-9a-f]{64}")
+"""A SHA-256, as the names of what is kept have it."""
 
 
 def path_to_text(path: str) -> tuple[str, str | None]:

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from eventlog import receipt
-from eventlog.artifact_path import kept_path
+from eventlog.artifact_path import DIGEST, kept_path
 from eventlog.errors import RefusedError
 from eventlog.model_id import MODEL_ID
 
@@ -34,7 +34,6 @@ BLOCK_BYTES = 512
 END = bytes(2 * BLOCK_BYTES)
 _OCTAL_MAX = 8**11
 _SIZE = re.compile(rb"[0-7]{11}\0")
-_DIGEST = re.compile("[0-9a-f]{64}")
 _encoder = msgspec.json.Encoder()
 
 
@@ -144,7 +143,7 @@ def parse(data: bytes, where: str) -> Table:
         raise RefusedError(f"{where}: expected a segment, got entries {table.start.size} to {table.end.size}")
     if not all(map(MODEL_ID.fullmatch, table.models)) or len(set(table.models)) != len(table.models):
         raise RefusedError(f"{where}: expected each model once, got {table.models!r:.200}")
-    if any(member.size_bytes < 0 or not _DIGEST.fullmatch(member.sha256) for member in table.members):
+    if any(member.size_bytes < 0 or not DIGEST.fullmatch(member.sha256) for member in table.members):
         raise RefusedError(f"{where}: expected a size and a SHA-256 of each member, got another")
     _check_names(table, where)
     return table

@@ -10,19 +10,18 @@ Lines are sorted by the bytes of the path; parts of a path are divided by `/`. D
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec import Struct
 
+from eventlog.artifact_path import DIGEST
 from eventlog.errors import RefusedError
 
 HEADER = b"modelog-manifest-v1\n"
 FILES_MAX = 100_000
 BYTES_MAX = 64 << 20
 _NAME_BYTES_MAX, _PATH_BYTES_MAX = 255, 3_000
-_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,7 +60,7 @@ def decode(data: bytes, where: str) -> list[File]:
         raise refuse("the one spelling of a manifest", "another one")
     check([file.path for file in files], where)
     for file in files:
-        if not _DIGEST.fullmatch(file.sha256) or file.size_bytes < 0:
+        if not DIGEST.fullmatch(file.sha256) or file.size_bytes < 0:
             raise refuse("a size and a SHA-256 for each file", f"{file.size_bytes} and {file.sha256:.80}")
     return files
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +10,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from eventlog.artifact_path import kept_path, located, path_from_text, path_to_text
+from eventlog.artifact_path import DIGEST, kept_path, located, path_from_text, path_to_text
 from eventlog.dataset_metadata import copied
 from eventlog.events import Event, ModelPublished
-
-_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class ModelMetadata(Struct, frozen=True):
@@ -104,7 +101,7 @@ def path_here(data: ModelPublished, home: str | None) -> str:
     """
     if home is not None:
         kept = os.path.join(home, kept_path(data.sha256, is_directory=data.artifact_files is not None))
-        if _DIGEST.fullmatch(data.sha256) and os.path.lexists(kept):
+        if DIGEST.fullmatch(data.sha256) and os.path.lexists(kept):
             return kept
     return path_of(data, home)
 

@@ -7,7 +7,6 @@ A name can hold one content only: writing the right bytes a second time changes 
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 
 from eventlog import durable, locking
+from eventlog.artifact_path import DIGEST
 from eventlog.errors import RefusedError
 from eventlog.log import log
 
@@ -30,7 +30,7 @@ def path_of(top: str, digest: str) -> str:
 
 def checked_digest(digest: str) -> str:
     """Return *digest*. Raises RefusedError unless it is one."""
-    if not re.fullmatch("[0-9a-f]{64}", digest):
+    if not DIGEST.fullmatch(digest):
         raise RefusedError(f"artifact: expected a SHA-256 of 64 lower-case hex, got {digest!r:.100}")
     return digest
 

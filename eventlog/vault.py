@@ -18,14 +18,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from eventlog import durable, durable_directories, incoming, locking, manifest, objects
-from eventlog.artifact_path import KEPT, kept_path
+from eventlog.artifact_path import DIGEST, KEPT, kept_path
 from eventlog.artifacts import Artifact, Look, as_it_is, hash_artifact
 from eventlog.errors import RefusedError
 from eventlog.file_digest import Progress
 from eventlog.log import log
 
 LOCK = ".vault.lock"
-_START, _DIGEST = re.compile("[0-9a-f]{2}"), re.compile("[0-9a-f]{64}")
+_START = re.compile("[0-9a-f]{2}")
 _SPARE_BYTES = 1 << 20
 """So much is left for the journal and the derived files when a copy fills the disk."""
 
@@ -295,5 +295,5 @@ def _named_in(top: str) -> set[str]:
         for start in os.listdir(top):
             if _START.fullmatch(start):
                 names = os.listdir(os.path.join(top, start))
-                found.update(name for name in names if name.startswith(start) and _DIGEST.fullmatch(name))
+                found.update(name for name in names if name.startswith(start) and DIGEST.fullmatch(name))
     return found
