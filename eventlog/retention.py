@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from eventlog import retention_decisions
 from eventlog.catalog import Catalog
-from eventlog.decisions import Decide, Decision, Terms
+from eventlog.decisions import Decision, Terms
 from eventlog.errors import ProjectionLagError, RefusedError
 from eventlog.events import Event
 from eventlog.file_digest import Progress
@@ -189,10 +189,7 @@ class Retention(Serving):
                 raise _NeededError(f"artifact {removal.sha256}: needed now: {why}")
             return Decision(model_id, data)
 
-        def prepare(terms: Terms) -> Decide:
-            return decide
-
-        self._record(prepare, self._terms(terms.actor, terms.reason, None))
+        self._record(lambda _: decide, self._terms(terms.actor, terms.reason, None))
 
 
 @contextmanager

@@ -94,7 +94,8 @@ class Sweep:
             for file in self._members.get(digest, ()):
                 holders = self._holders[file.sha256]
                 holders.discard(digest)
-                if not holders and file.sha256 not in self.claims.by_digest.keys() | self.claims.signatures:
+                named = file.sha256 in self.claims.by_digest or file.sha256 in self.claims.signatures
+                if not holders and not named:
                     gone.append(file.sha256)
             self._vault.remove_files([*gone, digest])  # the manifest last, so that what a kill leaves is still known
 
