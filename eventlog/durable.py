@@ -13,7 +13,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from eventlog.errors import RefusedError, reason_of
 
@@ -46,13 +46,25 @@ def kind_of(mode: int) -> str:
     return _KINDS.get(stat.S_IFMT(mode), "a regular file")
 
 
-@contextmanager
-def refusing(where: str) -> Iterator[None]:
+class _Refusing:
+    """Entered some ten times by each publish, so it is no generator."""
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise RefusedError(f"{self._where}: {reason_of(error)}") from error
+
+
+def refusing(where: str) -> _Refusing:
     """Turn an `OSError` inside the block into a `RefusedError` that names *where*; only before the commit point."""
-    try:
-        yield
-    except OSError as error:
-        raise RefusedError(f"{where}: {reason_of(error)}") from error
+    return _Refusing(where)
 
 
 def open_regular(path: str, flags: int) -> int:

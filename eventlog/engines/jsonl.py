@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -150,20 +150,18 @@ class JsonlJournal:
             if self._writer is not None:
                 yield
                 return
-            if not os.path.lexists(self.where):
-                self._reader.acknowledged()  # a head without its journal is damage: leave it as it is
-            with self._locked() as descriptor:
+            with self._locked(unless_there=self._reader.acknowledged) as descriptor:  # a head alone is damage: left so
                 self._check_mirror(descriptor)
                 writer = JsonlWriter(descriptor, self.where, self._head_path, self._quarantine)
-                status = jsonl_stamp.look(descriptor)
                 try:
-                    self._synced = writer.mend(self._reader, lambda head: self._is_synced(head, status))
+                    self._synced = writer.mend(self._reader, self._is_synced)
                     if self._synced.size == 0:
-                        self._reader.note_whole(jsonl_stamp.look(descriptor))
+                        self._reader.note_whole(writer.status)
                     self._writer = writer
                     yield
                 finally:
                     self._writer = None
+                    writer.close()
 
     @contextmanager
     def repairing(self, *, dry_run: bool) -> Iterator[JsonlRepair]:
@@ -235,13 +233,12 @@ class JsonlJournal:
         """
         with self.exclusive():
             assert self._writer is not None, "held inside exclusive()"
-            whole = self._reader.is_whole(self._writer.status())
+            whole = self._reader.is_whole(self._writer.status)
             head = self._synced = self._writer.append(entries, expected_size)
             if whole:
-                status = self._writer.status()
-                self._reader.note_whole(status)
+                self._reader.note_whole(self._writer.status)
                 if folded:
-                    jsonl_stamp.put(self._stamp_path, head, status)
+                    jsonl_stamp.put(self._stamp_path, head, self._writer.status)
             with suppress(OSError):
                 self._quarantine.mark_recorded(recording)
             return Tail(head.size, head.hash)
@@ -269,24 +266,32 @@ class JsonlJournal:
             os.close(descriptor)
 
     @contextmanager
-    def _locked(self) -> Iterator[int]:
+    def _locked(self, *, unless_there: Callable[[], object] = lambda: None) -> Iterator[int]:
         held: list[int] = []  # filled before the lock is taken: no interrupt may leave it behind in a living process
         try:
-            self._lock(held)
+            self._lock(held, unless_there)
             yield held[-1]
         finally:
             for descriptor in held:
                 locking.release(descriptor)
 
-    def _lock(self, held: list[int]) -> None:
+    def _lock(self, held: list[int], unless_there: Callable[[], object]) -> None:
         """Open and lock the journal, and make sure that the locked file is still the one with that name."""
-        with durable.refusing(self._directory):
-            durable.create_directory(self._directory)
-        with durable.refusing(self.where):
-            while True:
-                held.append(durable.open_regular(self.where, os.O_RDWR | os.O_CREAT))
+        while True:
+            with durable.refusing(self.where):
+                try:
+                    held.append(durable.open_regular(self.where, os.O_RDWR))
+                except (FileNotFoundError, NotADirectoryError):
+                    unless_there()
+                    self._create(held)
                 locking.acquire(held[-1], self.where, timeout_seconds=self._lock_timeout_seconds)
                 with suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(held[-1]), os.lstat(self.where)):
                         return
                 locking.release(held.pop())
+
+    def _create(self, held: list[int]) -> None:
+        """Open the journal, which was not there a moment ago."""
+        with durable.refusing(self._directory):
+            durable.create_directory(self._directory)
+        held.append(durable.open_regular(self.where, os.O_RDWR | os.O_CREAT))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 from msgspec import Struct
@@ -64,6 +65,7 @@ def advanced(head: Head, entries: Sequence[bytes]) -> Head:
     )
 
 
+@lru_cache(maxsize=4)  # of two slots only one changes between two looks
 def parse_slot(slot: bytes) -> Head | None:
     """Return what a slot says, or None when it is not, to the letter, what `format_slot` writes."""
     match = _SLOT.fullmatch(slot)

@@ -18,6 +18,8 @@ _BYTES_MAX = 128
 def stream_of(directory: str) -> str | None:
     """Return the name of the stream that the journal in *directory* mirrors; None where it mirrors none."""
     path = os.path.join(directory, NAME)
+    if not os.access(path, os.F_OK, follow_symlinks=False):  # as nearly always; asked at each append
+        return None
     with durable.refusing(path):
         try:
             return durable.read_start(path, _BYTES_MAX).decode("ascii", "replace").strip()

@@ -24,7 +24,7 @@ from contextlib import suppress
 from eventlog import durable
 from eventlog.engines import jsonl_head, jsonl_stamp
 from eventlog.engines.checks import check_append
-from eventlog.engines.jsonl_head import SLOT_BYTES, Head
+from eventlog.engines.jsonl_head import HEAD_BYTES, SLOT_BYTES, Head, HeadFile
 from eventlog.engines.jsonl_quarantine import Quarantine
 from eventlog.engines.jsonl_reader import JsonlReader, judge
 from eventlog.engines.jsonl_tail import TailVerdict
@@ -38,6 +38,9 @@ class JsonlWriter:
 
     Args:
         descriptor: the journal, open for reading and writing, and locked; the caller closes it.
+
+    Attributes:
+        status: of the journal's file, as this object left it; None where it cannot be told.
     """
 
     def __init__(self, descriptor: int, journal_path: str, head_path: str, quarantine: Quarantine) -> None:
@@ -47,8 +50,16 @@ class JsonlWriter:
         self._quarantine = quarantine
         self._spare = 1
         self._head: Head | None = None
+        self._head_descriptor: int | None = None
+        self.status = jsonl_stamp.look(descriptor)
 
-    def mend(self, reader: JsonlReader, is_synced: Callable[[Head], bool]) -> Head:
+    def close(self) -> None:
+        """Close the head, if it is open."""
+        if self._head_descriptor is not None:
+            with suppress(OSError):
+                os.close(self._head_descriptor)
+
+    def mend(self, reader: JsonlReader, is_synced: Callable[[Head, os.stat_result | None], bool]) -> Head:
         """
         Apply the tail rule as a writer.
 
@@ -58,7 +69,7 @@ class JsonlWriter:
         Args:
             reader: of this journal.
 
-            is_synced: says whether it is certain that a head is durable.
+            is_synced: says of a head, and of the journal's status, whether it is certain that the head is durable.
 
         Returns the head, which is durable.
 
@@ -76,10 +87,10 @@ class JsonlWriter:
             reason = reason_of(cause) if isinstance(cause, OSError) else str(cause)
             raise RefusedError(f"{self._head_path}: cannot be brought up to date: {reason}") from error
 
-    def _mend(self, reader: JsonlReader, is_synced: Callable[[Head], bool]) -> Head:
+    def _mend(self, reader: JsonlReader, is_synced: Callable[[Head, os.stat_result | None], bool]) -> Head:
         with durable.refusing(self._where):
-            found = reader.read_head()
-            size_bytes = os.fstat(self._descriptor).st_size
+            found = self._read_head()
+            size_bytes = os.fstat(self._descriptor).st_size if self.status is None else self.status.st_size
             if found.newest is None and size_bytes > 0:
                 raise JournalDamagedError(
                     f"{self._head_path}: missing or damaged, while {self._where} has {size_bytes} bytes: "
@@ -95,7 +106,7 @@ class JsonlWriter:
                     position=verdict.head.size,
                     offset_bytes=verdict.head.end_bytes,
                 )
-            if found.newest is not None and not is_synced(found.newest):
+            if found.newest is not None and not is_synced(found.newest, self.status):
                 self._spare = 1 - found.spare
                 self._acknowledge(head)
             self._spare = found.spare
@@ -105,12 +116,19 @@ class JsonlWriter:
                 self._acknowledge(head)
             if verdict.torn:
                 self._discard(verdict)
+            if verdict.adopted or verdict.torn:
+                self.status = jsonl_stamp.look(self._descriptor)
             self._head = verdict.head
             return verdict.head
 
-    def status(self) -> os.stat_result | None:
-        """Return the status of the journal's file, as far as it can be told."""
-        return jsonl_stamp.look(self._descriptor)
+    def _read_head(self) -> HeadFile:
+        """Open and read the head; while the lock is held, nobody writes to it."""
+        with durable.refusing(self._head_path):
+            try:
+                self._head_descriptor = durable.open_regular(self._head_path, os.O_RDWR)
+            except FileNotFoundError:
+                return jsonl_head.parse(b"")
+            return jsonl_head.parse(os.pread(self._head_descriptor, HEAD_BYTES, 0))
 
     def append(self, entries: Sequence[bytes], expected_size: int) -> Head:
         """Store *entries* behind the head; see `eventlog.journal.Journal.append`."""
@@ -129,6 +147,7 @@ class JsonlWriter:
         self._head = None
         self._write_entries(data, head.end_bytes)
         self._acknowledge(grown)
+        self.status = jsonl_stamp.look(self._descriptor)
         self._head = grown
         return grown
 
@@ -164,6 +183,8 @@ class JsonlWriter:
             empty = jsonl_head.format_slot(Head())
             durable.replace_file(self._head_path, empty + empty)
             durable.sync_ancestors(os.path.dirname(self._head_path))
+            self.close()
+            self._head_descriptor = durable.open_regular(self._head_path, os.O_RDWR)
 
     def _write_entries(self, data: bytes, offset_bytes: int) -> None:
         """Write and sync, or cut back; the table at the top of the module."""
@@ -196,14 +217,10 @@ class JsonlWriter:
 
     def _acknowledge(self, head: Head) -> None:
         """Write and sync the spare slot. From the first byte on there is no way back, only forward."""
+        assert self._head_descriptor is not None, "a journal with entries has a head"
         try:
-            descriptor = durable.open_regular(self._head_path, os.O_WRONLY)
-            try:
-                durable.write_at(descriptor, jsonl_head.format_slot(head), self._spare * SLOT_BYTES)
-                durable.sync_data(descriptor)
-            finally:
-                with suppress(OSError):
-                    os.close(descriptor)
+            durable.write_at(self._head_descriptor, jsonl_head.format_slot(head), self._spare * SLOT_BYTES)
+            durable.sync_data(self._head_descriptor)
         except BaseException as error:
             raise self._unknown(error) from error
         self._spare = 1 - self._spare
