@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from msgspec import Struct
 
-from eventlog import bundle_format, chain, durable, locking, manifest, objects, tree
+from eventlog import bundle_format, chain, durable, durable_replacement, locking, manifest, objects, tree
 from eventlog.artifact_match import data_of
 from eventlog.artifact_places import ArtifactPlaces
 from eventlog.bundle_file import digest_of
@@ -191,7 +191,7 @@ def _write(destination: str, parts: Iterator[bytes]) -> None:
     above = os.path.dirname(destination) or "."
     with durable.refusing(destination), locking.locked_directory(above, timeout_seconds=objects.LOCK_TIMEOUT_SECONDS):
         _refuse_taken(destination)
-        durable.replace_file(destination, parts, before_rename=objects.make_read_only)
+        durable_replacement.replace_file(destination, parts, before_rename=objects.make_read_only)
 
 
 def _refuse_taken(destination: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from eventlog.errors import RefusedError, reason_of
@@ -197,15 +197,9 @@ def create_file(path: str, data: bytes | Iterable[bytes], *, like: os.stat_resul
     Trace: `openat(O_WRONLY|O_CREAT|O_EXCL)`, `fchown` and `fchmod` where *like* asks for them, `pwrite64`, `fsync`,
     `close`. On an error the file is removed again.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE_OPEN, FILE_MODE)
+    descriptor = begin_file(path, data, like)
     try:
         try:
-            if like is not None:
-                _take_ownership_from(descriptor, like)
-            offset_bytes = 0
-            for part in [data] if isinstance(data, bytes) else data:
-                write_at(descriptor, part, offset_bytes)
-                offset_bytes += len(part)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -214,37 +208,21 @@ def create_file(path: str, data: bytes | Iterable[bytes], *, like: os.stat_resul
         raise
 
 
-def replace_file(
-    path: str, data: bytes | Iterable[bytes], *, before_rename: Callable[[str], object] = lambda temporary: None
-) -> None:
-    """
-    Put *data* (or its parts) in the place of *path* at once and for good: a reader sees the old bytes or the new ones.
-
-    The caller holds the lock, so a leftover of the one temporary name is nobody's and is removed. Owner and permissions
-    of a file that is replaced are kept as far as we may, never wider and never writable by others.
-
-    Trace: `unlink(.path.new)`, `create_file(.path.new)`, `rename(.path.new, path)`, `sync_directory`. Where there
-    was no such file the directory may be new too: `sync_ancestors` before the rename.
-    """
-    directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f".{name}.new")
-    with suppress(FileNotFoundError):
-        os.unlink(temporary)
+def begin_file(path: str, data: bytes | Iterable[bytes], like: os.stat_result | None) -> int:
+    """As `create_file`, but nothing is durable yet; return the descriptor."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE_OPEN, FILE_MODE)
     try:
-        like = os.lstat(path)
-    except FileNotFoundError:
-        like = None
-    create_file(temporary, data, like=like)
-    try:
-        before_rename(temporary)
-        if like is None:
-            sync_ancestors(directory)
-        os.rename(temporary, path)
+        if like is not None:
+            _take_ownership_from(descriptor, like)
+        offset_bytes = 0
+        for part in [data] if isinstance(data, bytes) else data:
+            write_at(descriptor, part, offset_bytes)
+            offset_bytes += len(part)
     except BaseException:
-        with suppress(FileNotFoundError):  # an interrupt may come just after the rename
-            os.unlink(temporary)
+        os.close(descriptor)
+        os.unlink(path)
         raise
-    sync_directory(directory)
+    return descriptor
 
 
 def remove_file(path: str) -> None:
@@ -271,7 +249,7 @@ def put_file(temporary: str, path: str) -> None:
 
 def move_aside(path: str, aside: str) -> None:
     """
-    Give the file a second name that did not exist; the first goes with the next `replace_file`.
+    Give the file a second name that did not exist; the first goes with the next `durable_replacement.replace_file`.
 
     Trace: `link(path, aside)`, `sync_directory`. At no moment is *path* missing.
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 
-from eventlog import durable, locking
+from eventlog import durable, durable_replacement, locking
 from eventlog.artifact_path import DIGEST
 from eventlog.errors import RefusedError
 from eventlog.log import log
@@ -67,15 +67,16 @@ def bring(path: str, parts: Iterator[bytes], size_bytes: int | None) -> None:
     """
     Make *path*, named after its hash, hold the parts, durably; one process at a time, and none where it does.
 
-    Trace: `openat(.<2 hex>.lock)`, `flock`, `durable.replace_file`; then, also for a file that was there, `fdatasync`,
-    and `fsync` of all directories above it. The lock file is empty and stays: a network file system locks no directory.
+    Trace: `openat(.<2 hex>.lock)`, `flock`, `durable_replacement.replace_file`; then, also for a file that was there,
+    `fdatasync`, and `fsync` of all directories above it. The lock file is empty and stays: a network file system locks
+    no directory.
     """
     with durable.refusing(path):
         durable.create_directory(os.path.dirname(path))
         if not is_right(path, os.path.basename(path), size_bytes):
             with guarded(path):
                 if not is_right(path, os.path.basename(path), size_bytes):
-                    durable.replace_file(path, parts, before_rename=make_read_only)
+                    durable_replacement.replace_file(path, parts, before_rename=make_read_only)
     settle(path)
 
 

@@ -18,6 +18,7 @@ from eventlog import receipt as receipts
 from eventlog.artifact_path import path_from_text
 from eventlog.catalog import Catalog
 from eventlog.confirmation import Trust
+from eventlog.durable_replacement import replace_file
 from eventlog.errors import EvidenceError, RefusedError
 from eventlog.file_digest import Progress
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
@@ -102,7 +103,7 @@ def issue_receipt(
     with durable.refusing(path):
         if os.path.lexists(path) and not receipts.is_receipt(durable.read_start(path, 64)):
             raise RefusedError(f"{path}: expected a receipt or no file, got another file: it is not overwritten")
-        durable.replace_file(path, receipt.spelled())
+        replace_file(path, receipt.spelled())
     return Issued(path, model_id, receipt.index, opened.head.origin, opened.head.size, opened.head.root.hex())
 
 
@@ -203,7 +204,7 @@ def observe(
             asked = witness.parse_request(request, "request")
         seen = witness.observe(state, asked, trusted, cosigner, int(now()), path)
         with durable.refusing(path):
-            durable.replace_file(path, seen.state)
+            replace_file(path, seen.state)
     return seen
 
 

@@ -28,6 +28,7 @@ from eventlog.repair import Action, RepairReport, Repairs
 from eventlog.verify import Report
 from eventlog.verify import verify as _verify
 from projections import evidence, registry_json
+from projections.projector import write_all
 from projections.wiring import manager_of, wire
 
 Path = str | os.PathLike[str]
@@ -114,7 +115,7 @@ def restore_registry(
         replay,
         subscribers,
         dry_run=dry_run,
-        announce=lambda catalog: projection.write(catalog, rebuild=False),
+        announce=lambda catalog: write_all([projection], catalog),
         point_of_no_return=point_of_no_return,
     )
 

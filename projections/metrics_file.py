@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from eventlog import durable, locking
+from eventlog import durable, durable_replacement, locking
 from eventlog.errors import ModelogError, RefusedError, reason_of
 from eventlog.journal import FoundAnchor
 from eventlog.log import log
@@ -65,7 +65,7 @@ class MetricsFile:
                 for section, lines in found().items():
                     new = metrics.merged(new, section, lines, self._registry)
                 if new != old:
-                    durable.replace_file(self.where, new)
+                    durable_replacement.replace_file(self.where, new)
         except ModelogError as error:
             log.warning("%s: not written: %s", self.where, error)
         except OSError as error:

@@ -17,8 +17,8 @@ long the history is. `applied_size` says how far the file has got, and what the 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
 from itertools import chain
 
 import msgspec
@@ -30,7 +30,7 @@ from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
 from eventlog.log import log
 from eventlog.model_rows import ROW_END, rows_of
-from projections.projector import Stored, is_due
+from projections.projector import Stored, Writing, is_due
 
 NAME = "registry.json"
 START_BYTES_MAX = 4_096
@@ -71,7 +71,7 @@ class RegistryJson:
 
     def __init__(self, directory: str, *, lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS) -> None:
         self.where = os.path.join(directory, NAME)
-        self._directory = directory
+        self.directory = directory
         self._lock_timeout_seconds = lock_timeout_seconds
         self._rows = Rows()
 
@@ -123,20 +123,20 @@ class RegistryJson:
             return None
         return Anchor(journal.id, journal.applied_size, journal.hash)
 
-    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
-        """Bring the file up to *catalog*, never back behind what it holds."""
+    def locked(self, is_needless: Callable[[], bool]) -> AbstractContextManager[bool]:
+        """Hold the lock of the directory; as `eventlog.locking.locked_directory`."""
+        timeout = self._lock_timeout_seconds
+        return locking.locked_directory(self.directory, timeout_seconds=timeout, is_needless=is_needless)
+
+    def writing(self, catalog: Catalog, *, rebuild: bool) -> Writing:
+        """Say how the file is brought up to *catalog*, never back behind what it holds."""
 
         def is_needless() -> bool:
             applied = self.anchor()
             near = applied is not None and self.may_lag(applied, catalog) and not catalog.gave_up(applied)
             return not is_due(applied, catalog, rebuild=rebuild) or (near and not rebuild)
 
-        timeout = self._lock_timeout_seconds
-        with locking.locked_directory(self._directory, timeout_seconds=timeout, is_needless=is_needless) as held:
-            if held and not is_needless():
-                durable.replace_file(self.where, parts(catalog, self._rows.of(catalog)))
-                return
-        durable.sync_directory(self._directory)  # whoever wrote it may have died before it did
+        return Writing(is_needless, lambda: parts(catalog, self._rows.of(catalog)))
 
 
 class Rows:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import msgspec
 from msgspec import Struct
@@ -22,7 +23,7 @@ from eventlog.errors import RefusedError
 from eventlog.events import Event
 from eventlog.journal import Anchor
 from eventlog.model import ModelMetadata, published_by, published_here
-from projections.projector import Stored, is_due
+from projections.projector import Stored, Writing, is_due
 from projections.runtime_state import RuntimeStateManager
 
 
@@ -47,6 +48,7 @@ class RuntimeCheckpointProjection:
     def __init__(self, manager: RuntimeStateManager) -> None:
         self._manager = manager
         self.where = manager.where
+        self.directory = os.path.dirname(manager.where)
 
     def anchor(self) -> Anchor | None:
         """Return how far the file has got."""
@@ -62,16 +64,19 @@ class RuntimeCheckpointProjection:
             value = self._manager.active_model()
         return Stored(_anchor(value), lambda catalog: _is(value, render(catalog)) or _is(value, as_published(catalog)))
 
-    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
-        """
-        Bring the active model up to *catalog*, never back behind what is there.
+    def locked(self, is_needless: Callable[[], bool]) -> AbstractContextManager[bool]:
+        """Hold the lock of the directory; as `projections.runtime_state.RuntimeStateManager.locked`."""
+        return self._manager.locked(is_needless)
 
-        Raises:
-            RefusedError: the file follows another journal, and no event says that this one took it over.
+    def writing(self, catalog: Catalog, *, rebuild: bool) -> Writing | None:
+        """
+        Say how the active model is brought up to *catalog*, never back behind what is there.
+
+        A file that follows another journal is refused, unless an event says that this one took it over.
         """
         value = render(catalog)
         if value is None:
-            return
+            return None
 
         def is_needless() -> bool:
             stored = self._manager.active_model()
@@ -86,11 +91,7 @@ class RuntimeCheckpointProjection:
                 )
             return False
 
-        with self._manager.locked(is_needless) as held:
-            if held and not is_needless():
-                self._manager.put_active_model(value)
-                return
-        durable.sync_directory(os.path.dirname(self.where))  # whoever wrote it may have died before it did
+        return Writing(is_needless, lambda: self._manager.with_active_model(value))
 
 
 def render(catalog: Catalog) -> bytes | None:

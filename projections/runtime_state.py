@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Raw, Struct
 
-from eventlog import durable, locking
+from eventlog import durable, durable_replacement, locking
 from eventlog.dataset_metadata import checked
 from eventlog.errors import RefusedError, RuntimeStateError, reason_of
 from eventlog.log import log
@@ -124,7 +124,9 @@ class RuntimeStateManager:
         with self._failing(), self.locked():
             top, old = self._read_for_writing()
             kept = {ACTIVE_MODEL: old[ACTIVE_MODEL]} if ACTIVE_MODEL in old else {}
-            return _decoded(self._write(top | fields, new | kept))
+            data = self._spelled(top | fields, new | kept)
+            durable_replacement.replace_file(self.where, data)
+            return _decoded(data)
 
     def load_checkpoint(self) -> RuntimeCheckpoint | None:
         """
@@ -170,7 +172,7 @@ class RuntimeStateManager:
         with self._failing():
             value = _raw({ACTIVE_MODEL: dict(active_model)})[ACTIVE_MODEL]
         with self._failing(), self.locked():
-            self.put_active_model(bytes(value))
+            durable_replacement.replace_file(self.where, self.with_active_model(bytes(value)))
 
     def active_model(self) -> Raw | None:
         """Return `metadata.active_model` as raw JSON, or None; a file that is not JSON has none. Raises OSError."""
@@ -180,11 +182,14 @@ class RuntimeStateManager:
             log.warning("%s: %s: the next write moves it aside", self.where, error)
             return None
 
-    def put_active_model(self, value: bytes) -> None:
-        """As `set_active_model`, for JSON bytes, with `locked` held by the caller. Raises OSError, RefusedError."""
+    def with_active_model(self, value: bytes) -> bytes:
+        """
+        Return what the file is to be for its active model to be *value*, JSON; with `locked` held by the caller.
+
+        A file that is not JSON is moved aside. Raises OSError, RefusedError.
+        """
         top, metadata = self._read_for_writing()
-        metadata[ACTIVE_MODEL] = Raw(value)
-        self._write(top, metadata)
+        return self._spelled(top, {**metadata, ACTIVE_MODEL: Raw(value)})
 
     def clear(self) -> None:
         """Remove the file. Raises RuntimeStateError where it cannot be removed."""
@@ -199,7 +204,8 @@ class RuntimeStateManager:
 
         Raises LockTimeoutError, OSError.
         """
-        durable.create_directory(self._directory)
+        if not os.path.isdir(self._directory):
+            durable.create_directory(self._directory)
         timeout = self._lock_timeout_seconds
         with locking.locked_directory(self._directory, timeout_seconds=timeout, is_needless=is_needless) as held:
             yield held
@@ -237,14 +243,13 @@ class RuntimeStateManager:
                 return {}, {}
             raise
 
-    def _write(self, top: _Keys, metadata: _Keys) -> bytes:
+    def _spelled(self, top: _Keys, metadata: _Keys) -> bytes:
         data = msgspec.json.encode({**top, "metadata": metadata})
         shown = msgspec.json.format(data, indent=2) + b"\n"
         data = shown if len(shown) <= BYTES_MAX else data
         if len(data) > BYTES_MAX:
             what = f"expected at most {BYTES_MAX} bytes, got {len(data)}: nothing was written"
             raise RefusedError(f"{self.where}: {what}")
-        durable.replace_file(self.where, data)
         return data
 
     @contextmanager

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-from eventlog import durable, locking, tree_head
+from eventlog import durable, durable_replacement, locking, tree_head
 from eventlog.catalog import Catalog
 from eventlog.confirmation import is_trusted
 from eventlog.errors import JournalDamagedError, RefusedError
@@ -20,7 +22,7 @@ from eventlog.log import log
 from eventlog.replay import Replay
 from eventlog.signed_note import NOTE_BYTES_MAX, Note, PrivateKey, PublicKey
 from eventlog.tree_head import TreeHead
-from projections.projector import TREE_HEAD_NOTE, Stored, is_due, is_young
+from projections.projector import TREE_HEAD_NOTE, Stored, Writing, is_due, is_young
 
 _PAUSE_SECONDS = 0.01
 
@@ -51,7 +53,7 @@ class TreeHeadNote:
         lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS,
     ) -> None:
         self.where = os.path.join(directory, TREE_HEAD_NOTE)
-        self._directory = directory
+        self.directory = directory
         self._replay = replay
         self._signer = signer
         self._lock_timeout_seconds = lock_timeout_seconds
@@ -72,19 +74,24 @@ class TreeHeadNote:
         head, _ = found
         return Stored(head.anchor, lambda catalog: self._agrees(head, catalog))
 
-    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
-        """Sign the tree head of *catalog*, never one of fewer entries than the file's."""
-        if self._signer is None or not self._may_sign(self._signer, catalog):
-            return
-        with locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds):
+    def locked(self, is_needless: Callable[[], bool] = lambda: False) -> AbstractContextManager[bool]:
+        """Hold the lock of the directory; as `eventlog.locking.locked_directory`."""
+        timeout = self._lock_timeout_seconds
+        return locking.locked_directory(self.directory, timeout_seconds=timeout, is_needless=is_needless)
+
+    def writing(self, catalog: Catalog, *, rebuild: bool) -> Writing | None:
+        """Say how the tree head of *catalog* is signed, never one of fewer entries than the file's."""
+        signer = self._signer
+        if signer is None or not self._may_sign(signer, catalog):
+            return None
+
+        def is_needless() -> bool:
             found = self._read()
-            anchor = None if found is None else found[0].anchor
             if found is not None and catalog.gave_up(found[0].anchor):
-                self._refuse_two_histories(found[1], self._signer.public)
-            if is_due(anchor, catalog, rebuild=rebuild):
-                durable.replace_file(self.where, self._render(catalog, self._signer))
-            else:
-                durable.sync_directory(self._directory)  # whoever wrote it may have died before it did
+                self._refuse_two_histories(found[1], signer.public)
+            return not is_due(None if found is None else found[0].anchor, catalog, rebuild=rebuild)
+
+        return Writing(is_needless, lambda: self._render(catalog, signer))
 
     def put(self, data: bytes) -> None:
         """
@@ -93,13 +100,10 @@ class TreeHeadNote:
         Raises RefusedError: the one that was there is as it was.
         """
         head, _ = tree_head.parsed(data, self.where)
-        with (
-            durable.refusing(self.where),
-            locking.locked_directory(self._directory, timeout_seconds=self._lock_timeout_seconds),
-        ):
+        with durable.refusing(self.where), self.locked():
             found = self._read()
             if found is None or found[0].size < head.size:
-                durable.replace_file(self.where, data)
+                durable_replacement.replace_file(self.where, data)
 
     def check(self, pinned: PublicKey, catalog: Catalog) -> None:
         """

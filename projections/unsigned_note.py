@@ -7,6 +7,8 @@ See `projections.tree_head_note`.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from eventlog.catalog import Catalog
@@ -26,7 +28,7 @@ class UnsignedNote:
 
     def __init__(self, directory: str, replay: Replay) -> None:
         self.where = os.path.join(directory, TREE_HEAD_NOTE)
-        self._directory = directory
+        self.directory = directory
         self._replay = replay
 
     def anchor(self) -> Anchor | None:
@@ -41,10 +43,14 @@ class UnsignedNote:
         """Never: what nobody signed is not confirmed."""
         return False
 
-    def write(self, catalog: Catalog, *, rebuild: bool) -> None:
-        """Do nothing: it takes a key."""
+    def locked(self, is_needless: Callable[[], bool]) -> AbstractContextManager[bool]:
+        """Hold the lock of the directory."""
+        return self._note().locked(is_needless)
+
+    def writing(self, catalog: Catalog, *, rebuild: bool) -> None:
+        """Nothing is written: it takes a key."""
 
     def _note(self) -> TreeHeadNote:
         from projections.tree_head_note import TreeHeadNote  # noqa: PLC0415 - see the top of the module
 
-        return TreeHeadNote(self._directory, self._replay)
+        return TreeHeadNote(self.directory, self._replay)

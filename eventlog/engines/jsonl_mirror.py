@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from eventlog import durable
+from eventlog import durable, durable_replacement
 from eventlog.errors import RefusedError
 
 NAME = "journal.mirror"
@@ -57,7 +57,7 @@ def mark(directory: str, stream: str) -> None:
     path = os.path.join(directory, NAME)
     with durable.refusing(path):
         durable.create_directory(directory)
-        durable.replace_file(path, f"{stream}\n".encode())
+        durable_replacement.replace_file(path, f"{stream}\n".encode())
 
 
 def refuse(directory: str, *, repair: bool = False) -> None:

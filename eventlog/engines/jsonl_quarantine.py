@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterable
 from hashlib import sha256
 
-from eventlog import durable
+from eventlog import durable, durable_replacement
 from eventlog.errors import RefusedError
 from eventlog.journal import APPEND_BYTES_MAX, DiscardedTail
 
@@ -52,7 +52,7 @@ class Quarantine:
         self._create()
         digest = sha256(torn).hexdigest()
         name = f"{offset_bytes:020d}-{len(torn)}-{digest}.{reason}"
-        durable.replace_file(os.path.join(self._path, name) + _PENDING, torn)
+        durable_replacement.replace_file(os.path.join(self._path, name) + _PENDING, torn)
         return DiscardedTail(offset_bytes, len(torn), digest, reason, f"{DIRECTORY}/{name}")
 
     def pending(self) -> list[DiscardedTail]:

@@ -18,7 +18,7 @@ from contextlib import ExitStack, suppress
 
 from msgspec import Struct
 
-from eventlog import chain, durable, locking
+from eventlog import chain, durable, durable_replacement, locking
 from eventlog.engines import jsonl_head
 from eventlog.engines.jsonl_assembly import Assembly, Line, head_of
 from eventlog.engines.jsonl_head import HEAD_BYTES, Head
@@ -130,7 +130,7 @@ class JsonlRepair:
                     chain.verify(entries, kept_head.hash)
                     grown = jsonl_head.advanced(kept_head, entries)
                     content = itertools.chain(assembly.entries(lines), (entry + b"\n" for entry in entries))
-                    durable.replace_file(self._where, content, before_rename=lambda path: _lock(path, held))
+                    durable_replacement.replace_file(self._where, content, before_rename=lambda path: _lock(path, held))
             except BaseException as error:
                 if self._is_in_place():
                     with suppress(OSError):
@@ -139,7 +139,7 @@ class JsonlRepair:
                 raise self._unknown(error) from error
             try:
                 slot = jsonl_head.format_slot(grown)
-                durable.replace_file(self._head_path, slot + slot)
+                durable_replacement.replace_file(self._head_path, slot + slot)
                 durable.sync_ancestors(os.path.dirname(self._head_path))
             except BaseException as error:
                 raise self._unknown(error) from error

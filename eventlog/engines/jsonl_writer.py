@@ -21,7 +21,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from eventlog import durable
+from eventlog import durable, durable_replacement
 from eventlog.engines import jsonl_head, jsonl_stamp
 from eventlog.engines.checks import check_append
 from eventlog.engines.jsonl_head import HEAD_BYTES, SLOT_BYTES, Head, HeadFile
@@ -181,7 +181,7 @@ class JsonlWriter:
         """Make an empty head and all names that lead to it durable; also after a creation that was cut short."""
         with durable.refusing(self._head_path):
             empty = jsonl_head.format_slot(Head())
-            durable.replace_file(self._head_path, empty + empty)
+            durable_replacement.replace_file(self._head_path, empty + empty)
             durable.sync_ancestors(os.path.dirname(self._head_path))
             self.close()
             self._head_descriptor = durable.open_regular(self._head_path, os.O_RDWR)

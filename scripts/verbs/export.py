@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from eventlog import durable
+from eventlog import durable, durable_replacement
 from eventlog.clock import utc_now
 from projections import audit_page
 from projections.audit_page import Page
@@ -54,7 +54,7 @@ def command(
 def _write(data: bytes, destination: str | None) -> None:
     if destination is not None:
         with durable.refusing(destination):
-            durable.replace_file(destination, data)
+            durable_replacement.replace_file(destination, data)
     elif sys.stdout.isatty():
         raise UsageError("expected --to FILE or a pipe, got a terminal: what is exported is not made for one")
     else:

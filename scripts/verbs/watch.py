@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from eventlog import durable
+from eventlog import durable, durable_replacement
 from eventlog.clock import utc_now
 from eventlog.errors import ModelogError, RefusedError
 from eventlog.log import log
@@ -174,4 +174,4 @@ def _check_can_write(path: str | None) -> None:
 def _write(path: str | None, position: int | None) -> None:
     if path is not None:
         with durable.refusing(f"--seen {path}"):
-            durable.replace_file(os.path.abspath(path), b"%d\n" % (position or 0))
+            durable_replacement.replace_file(os.path.abspath(path), b"%d\n" % (position or 0))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from eventlog import durable
+from eventlog import durable, durable_replacement
 from eventlog.errors import RefusedError
 
 NAMES = ("open", "close", "pwrite", "fsync", "fdatasync", "ftruncate", "rename", "unlink", "link", "mkdir", "fchmod")
@@ -40,10 +40,9 @@ def test_replace_file_syncs_before_it_renames(tmp_path: Path, trace: list[str]) 
     (tmp_path / "f").write_bytes(b"old")
     trace.clear()
 
-    durable.replace_file(str(tmp_path / "f"), b"new")
+    durable_replacement.replace_file(str(tmp_path / "f"), b"new")
 
     assert [call for call in trace if call != "fchmod"] == [
-        "unlink .f.new",
         "open .f.new",
         "pwrite",
         "fsync",
@@ -58,7 +57,7 @@ def test_replace_file_syncs_before_it_renames(tmp_path: Path, trace: list[str]) 
 
 def test_new_file_syncs_the_way_to_it(tmp_path: Path, trace: list[str]) -> None:
     """Where there was no such file its directory may be new too: every name from the root on is made durable first."""
-    durable.replace_file(str(tmp_path / "f"), b"new")
+    durable_replacement.replace_file(str(tmp_path / "f"), b"new")
 
     renamed = trace.index("rename .f.new f")
     assert trace[:renamed].count("fsync") == 1 + len(tmp_path.resolve().parts), "the file, and each name to it"
@@ -94,7 +93,7 @@ def test_replace_file_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing)
         with pytest.raises(OSError, match="no space"):
-            durable.replace_file(str(path), b"new")
+            durable_replacement.replace_file(str(path), b"new")
 
     assert [entry.name for entry in tmp_path.iterdir()] == ["f"]
     assert path.read_bytes() == b"old"
@@ -106,10 +105,10 @@ def test_replace_file_keeps_permissions_but_others_never_write(tmp_path: Path) -
     path.write_bytes(b"old")
     path.chmod(0o666)
 
-    durable.replace_file(str(path), b"new")
+    durable_replacement.replace_file(str(path), b"new")
     first = stat.S_IMODE(path.stat().st_mode)
     path.chmod(0o600)
-    durable.replace_file(str(path), b"new")
+    durable_replacement.replace_file(str(path), b"new")
 
     assert (first, stat.S_IMODE(path.stat().st_mode)) == (0o664, 0o600)
 
@@ -120,7 +119,7 @@ def test_leftover_or_link_as_temporary_name(tmp_path: Path) -> None:
     victim.write_bytes(b"mine")
     (tmp_path / ".f.new").symlink_to(victim)
 
-    durable.replace_file(str(tmp_path / "f"), b"new")
+    durable_replacement.replace_file(str(tmp_path / "f"), b"new")
 
     assert victim.read_bytes() == b"mine"
     assert not (tmp_path / "f").is_symlink()
@@ -132,7 +131,7 @@ def test_link_is_replaced_not_followed(tmp_path: Path) -> None:
     victim.write_bytes(b"mine")
     (tmp_path / "f").symlink_to(victim)
 
-    durable.replace_file(str(tmp_path / "f"), b"new")
+    durable_replacement.replace_file(str(tmp_path / "f"), b"new")
 
     assert (victim.read_bytes(), (tmp_path / "f").read_bytes()) == (b"mine", b"new")
 
@@ -264,7 +263,7 @@ def test_an_interrupt_just_after_a_rename_goes_through(tmp_path: Path, monkeypat
     monkeypatch.setattr("os.rename", interrupted)
 
     with pytest.raises(KeyboardInterrupt):
-        durable.replace_file(str(tmp_path / "file"), b"new")
+        durable_replacement.replace_file(str(tmp_path / "file"), b"new")
 
 
 def test_directories_are_not_for_others_to_write_to(tmp_path: Path) -> None:

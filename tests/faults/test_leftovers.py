@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eventlog import durable
+from eventlog import durable, durable_replacement
 
 
 def fail(_what: object) -> None:
@@ -20,7 +20,7 @@ def test_a_new_directory_that_cannot_be_synced(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(durable, "sync_directory", fail)
 
     with pytest.raises(OSError, match="Input/output"):
-        durable.replace_file(str(tmp_path / "f"), b"x")
+        durable_replacement.replace_file(str(tmp_path / "f"), b"x")
 
     assert list(tmp_path.iterdir()) == []
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from eventlog import dataset_metadata
+from eventlog import dataset_metadata, durable_replacement
 from eventlog.errors import RefusedError, RuntimeStateError
 from eventlog.journal import Anchor
 from projections import RuntimeStateManager
@@ -60,7 +60,7 @@ def anchors(data: bytes) -> bool:
     with suppress(RuntimeStateError):
         files.manager.load_checkpoint()
     old = _tokens(data)
-    files.manager.put_active_model(b'{"new":1.0}')
+    durable_replacement.replace_file(files.manager.where, files.manager.with_active_model(b'{"new":1.0}'))
     aside = files.sweep()
     new = _tokens(files.manager.path.read_bytes())
     assert new is not None

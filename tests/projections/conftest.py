@@ -1,9 +1,14 @@
-"""A place to work at: a registry with its runtime, artifacts, and comparisons of JSON by its bytes."""
+"""
+A place to work at: a registry with its runtime, artifacts, and comparisons of JSON by its bytes.
+
+This directory has no subdirectory, so on `sys.path` it cannot stand before a package of ours.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +16,11 @@ from typing import Any
 
 import pytest
 
+from eventlog.engines import open_journal
+from eventlog.replay import Replay
 from projections import ModelRegistry, RuntimeStateManager
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 class Place:
@@ -97,3 +106,21 @@ def unwritable() -> Callable[[Path], Any]:
             os.rmdir(obstacle)
 
     return blocked
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of the recorders' files; two more are in it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def replay(place: Place) -> Replay:
+    """A replay that has folded a journal of two entries."""
+    place.publish()
+    replay = Replay(open_journal(f"file:{place.models}"))
+    replay.catch_up()
+    return replay

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from recorder import Recorder
 
 from eventlog.engines import open_journal
 from eventlog.errors import RefusedError
@@ -11,43 +12,7 @@ from eventlog.replay import Replay
 from projections import projector as projector_module
 from projections.projector import Projector, Stored
 
-
-class Recorder:
-    """A projection in memory that can be told to fail."""
-
-    def __init__(self, where, *, anchor=None, error=None, agrees=True, binding=True):
-        self.where = where
-        self.binding = binding
-        self.forget = "move it away"
-        self.written = []
-        self._anchor = anchor
-        self._error = error
-        self._agrees = agrees
-
-    def anchor(self):
-        return self.stored().anchor
-
-    def may_lag(self, applied, catalog):
-        return False
-
-    def stored(self):
-        if isinstance(self._anchor, Exception):
-            raise self._anchor
-        return Stored(self._anchor, lambda _catalog: self._agrees)
-
-    def write(self, catalog, *, rebuild):
-        if self._error is not None:
-            raise self._error
-        self.written.append((catalog.size, rebuild))
-
-
-@pytest.fixture
-def replay(place):
-    """A replay that has folded a journal of two entries."""
-    place.publish()
-    replay = Replay(open_journal(f"file:{place.models}"))
-    replay.catch_up()
-    return replay
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.mark.parametrize("rebuild", [False, True])

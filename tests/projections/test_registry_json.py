@@ -208,9 +208,10 @@ def test_never_back_behind_what_it_holds(place):
     place.publish("b")
     newer = place.registry_json.read_bytes()
 
+    from projections.projector import write_all
     from projections.registry_json import RegistryJson
 
-    RegistryJson(str(place.models)).write(catalog, rebuild=False)
+    write_all([RegistryJson(str(place.models))], catalog)
 
     assert place.registry_json.read_bytes() == newer
 

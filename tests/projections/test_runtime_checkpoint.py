@@ -163,6 +163,7 @@ def test_witness_of_a_rewind(place):
 
 def test_never_back_behind_what_it_holds(place):
     """A slow writer does not set the active model back."""
+    from projections.projector import write_all
     from projections.runtime_checkpoint import RuntimeCheckpointProjection
 
     slow = place.open()
@@ -171,7 +172,7 @@ def test_never_back_behind_what_it_holds(place):
     place.publish("b")
     newer = place.state_json.read_bytes()
 
-    RuntimeCheckpointProjection(place.manager).write(catalog, rebuild=False)
+    write_all([RuntimeCheckpointProjection(place.manager)], catalog)
 
     assert place.state_json.read_bytes() == newer
 
@@ -179,9 +180,10 @@ def test_never_back_behind_what_it_holds(place):
 def test_nothing_to_write(place):
     """Without an active model the file is not even created."""
     from eventlog.catalog import Catalog
+    from projections.projector import write_all
     from projections.runtime_checkpoint import RuntimeCheckpointProjection, render
 
-    RuntimeCheckpointProjection(place.manager).write(Catalog(), rebuild=True)
+    write_all([RuntimeCheckpointProjection(place.manager)], Catalog(), rebuild=True)
 
     assert render(Catalog()) is None
     assert not place.runtime.exists()

@@ -183,7 +183,7 @@ class Kernel:
     def os_fstat(self, process: Process, descriptor: int) -> Status:
         return _status(self._open(process, descriptor).node)
 
-    def os_access(self, _process: Process, path: str, _mode: int) -> bool:
+    def os_access(self, _process: Process, path: str, _mode: int, *, follow_symlinks: bool = True) -> bool:
         try:
             self.disk.node(path)
         except OSError:
@@ -223,6 +223,9 @@ class Kernel:
         self.disk.sync(node)
 
     os_fdatasync = os_fsync
+
+    def os_posix_fadvise(self, process: Process, descriptor: int, _offset: int, _length: int, _advice: int) -> None:
+        self._open(process, descriptor)  # what a disk writes before it is told to may be there after a cut, or not
 
     def os_mkdir(self, _process: Process, path: str, _mode: int = 0o777) -> None:
         self.disk.make_directory(path)

@@ -19,7 +19,7 @@ from simulated_hooks import hooked
 from simulated_run import FailedRunError, Run, runs
 from support import LONG
 
-from eventlog import decisions, durable, locking
+from eventlog import decisions, durable, durable_replacement, locking
 from eventlog.engines.jsonl_reader import JsonlReader
 from eventlog.engines.jsonl_writer import JsonlWriter
 from eventlog.replay import Replay
@@ -85,15 +85,20 @@ PLANTS = {
         Transaction, "_decided", "discarded = discarded or self._replay.journal.discarded()", "discarded = ()"
     ),
     "short write ignored": Plant(durable, "write_at", "view = view[written:]", "break"),
-    "projection renamed before its sync": Plant(durable, "create_file", "os.fsync(descriptor)", "pass"),
+    "projection renamed before its sync": Plant(
+        durable_replacement.Replacement, "sync", "os.fsync(self._descriptor)", "pass"
+    ),
     "projection goes back": Plant(
         registry_json.RegistryJson,
-        "write",
+        "writing",
         "return not is_due(applied, catalog, rebuild=rebuild) or (near and not rebuild)",
         "return False",
     ),
     "runtime goes back": Plant(
-        runtime_checkpoint.RuntimeCheckpointProjection, "write", "not is_due(anchor, catalog, rebuild=rebuild)", "False"
+        runtime_checkpoint.RuntimeCheckpointProjection,
+        "writing",
+        "not is_due(anchor, catalog, rebuild=rebuild)",
+        "False",
     ),
     "what others read is not confirmed": Plant(Replay, "settle", "self.journal.confirm()", "pass"),
     "a reader shows what stands behind the head": Plant(

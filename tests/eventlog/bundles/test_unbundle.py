@@ -11,7 +11,7 @@ import pytest
 from carrying import KEY, Hosts, everything
 from support import artifact_problems, outcome_of
 
-from eventlog import durable
+from eventlog import durable_replacement
 from eventlog.engines.jsonl import JsonlJournal
 from eventlog.errors import ProjectionLagError, RefusedError
 from projections import RuntimeStateManager, backup_registry, verify_registry
@@ -93,9 +93,11 @@ def test_what_somebody_else_wrote(hosts: Hosts, monkeypatch: pytest.MonkeyPatch)
     hosts.take()
     hosts.there.registry_json.unlink()
     said: list[str] = []
-    confirm, replace_file = JsonlJournal.confirm, durable.replace_file
+    confirm, replace_file = JsonlJournal.confirm, durable_replacement.replace_file
     monkeypatch.setattr(JsonlJournal, "confirm", lambda self: (said.append("sure"), confirm(self)))
-    monkeypatch.setattr(durable, "replace_file", lambda path, *parts: (said.append(path), replace_file(path, *parts)))
+    monkeypatch.setattr(
+        durable_replacement, "replace_file", lambda path, *parts: (said.append(path), replace_file(path, *parts))
+    )
 
     hosts.take()
 
@@ -181,7 +183,7 @@ def test_runtime_that_cannot_be_told(hosts: Hosts, monkeypatch: pytest.MonkeyPat
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(RuntimeStateManager, "put_active_model", full)
+        patch.setattr(RuntimeStateManager, "with_active_model", full)
         error = outcome_of(hosts.take)
 
     assert type(error) is ProjectionLagError

@@ -11,7 +11,7 @@ import pytest
 from repairing import SIZE, events, intact, repair
 from support import Clock, Place, Randomness, flip, outcome_of
 
-from eventlog import durable
+from eventlog import durable, durable_replacement
 from eventlog.errors import LockTimeoutError, OutcomeUnknownError, RefusedError
 from eventlog.events import JournalRepaired
 
@@ -84,7 +84,7 @@ def test_nobody_writes_between_the_journal_and_its_head(
 ) -> None:
     """The new journal is locked before it has its name: its head is not written over a later one."""
     tried = []
-    replace_file = durable.replace_file
+    replace_file = durable_replacement.replace_file
 
     def watched(path: str, *data: Any, **options: Any) -> None:
         if path == str(place.head):
@@ -93,7 +93,7 @@ def test_nobody_writes_between_the_journal_and_its_head(
         replace_file(path, *data, **options)
 
     flip(place.journal, 8 * 1000)
-    monkeypatch.setattr(durable, "replace_file", watched)
+    monkeypatch.setattr(durable_replacement, "replace_file", watched)
     repair(place, "from-copy", copy=place.root / "whole")
 
     assert [type(error) for error in tried] == [LockTimeoutError]

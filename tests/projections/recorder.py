@@ -1,0 +1,45 @@
+"""A projection for the tests of what writes projections."""
+
+from __future__ import annotations
+
+import os
+
+from eventlog import locking
+from projections.projector import Stored, Writing
+
+
+class Recorder:
+    """A projection whose file nobody else writes, and that can be told to fail."""
+
+    def __init__(self, where, *, anchor=None, error=None, agrees=True, binding=True):
+        self.where = where
+        self.directory = os.path.dirname(where)
+        self.binding = binding
+        self.forget = "move it away"
+        self.written = []
+        self._anchor = anchor
+        self._error = error
+        self._agrees = agrees
+
+    def anchor(self):
+        return self.stored().anchor
+
+    def may_lag(self, applied, catalog):
+        return False
+
+    def stored(self):
+        if isinstance(self._anchor, Exception):
+            raise self._anchor
+        return Stored(self._anchor, lambda _catalog: self._agrees)
+
+    def locked(self, is_needless):
+        return locking.locked_directory(self.directory, timeout_seconds=5, is_needless=is_needless)
+
+    def writing(self, catalog, *, rebuild):
+        def content():
+            if self._error is not None:
+                raise self._error
+            self.written.append((catalog.size, rebuild))
+            return b"%d\n" % catalog.size
+
+        return Writing(lambda: bool(self.written), content)
