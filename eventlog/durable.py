@@ -215,7 +215,7 @@ def begin_file(path: str, data: bytes | Iterable[bytes], like: os.stat_result | 
         if like is not None:
             _take_ownership_from(descriptor, like)
         offset_bytes = 0
-        for part in [data] if isinstance(data, bytes) else data:
+        for part in [data] if isinstance(data, bytes) else _in_pieces(data):
             write_at(descriptor, part, offset_bytes)
             offset_bytes += len(part)
     except BaseException:
@@ -223,6 +223,20 @@ def begin_file(path: str, data: bytes | Iterable[bytes], like: os.stat_result | 
         os.unlink(path)
         raise
     return descriptor
+
+
+def _in_pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what *parts* come to, a mebibyte or a long part at a time: each is a system call."""
+    waiting: list[bytes] = []
+    size_bytes = 0
+    for part in parts:
+        waiting.append(part)
+        size_bytes += len(part)
+        if size_bytes >= 1 << 20:
+            yield b"".join(waiting)
+            waiting, size_bytes = [], 0
+    if waiting:
+        yield b"".join(waiting)
 
 
 def remove_file(path: str) -> None:

@@ -138,7 +138,7 @@ class RegistryRequests(RegistryQueries):
         if dry_run:
             with self._threads:
                 _, foreign = self._compared(self._anchors())
-                decision, now = self._considered(_Waiting(prepare, terms, take_over, last_look), foreign)
+                decision, now = self._considered(_Waiting(prepare, terms, take_over, last_look), foreign, False)
                 self._say(decision, "would be recorded")
                 return decisions.preview(decision, self._replay.catalog, now)
         waiting = _Waiting(prepare, terms, take_over, last_look)
@@ -157,7 +157,7 @@ class RegistryRequests(RegistryQueries):
         """Refuse a request that can be refused as things are, before something is kept for it."""
         with self._threads:
             _, foreign = self._compared(self._anchors())
-            self._considered(_Waiting(prepare, terms, take_over), foreign)
+            self._considered(_Waiting(prepare, terms, take_over), foreign, False)
 
     def _carry_out_all(self, group: list[_Waiting]) -> None:
         """Perform the requests of *group* together, tell the subscribers once, and settle each."""
@@ -188,7 +188,7 @@ class RegistryRequests(RegistryQueries):
     def _perform(self, waiting: _Waiting, foreign: list[FoundAnchor]) -> Asked | None:
         """Consider a request without the lock; return it if something is to be appended, else settle it."""
         try:
-            decision, now = self._considered(waiting, foreign)
+            decision, now = self._considered(waiting, foreign, self._replay.catalog.size > 0)
             assert waiting.decide is not None, "it was considered"
             if decision.data is None:
                 decision = waiting.decide(self._replay.settle(), now)
@@ -200,12 +200,14 @@ class RegistryRequests(RegistryQueries):
             waiting.error = error
             return None
 
-    def _considered(self, waiting: _Waiting, foreign: list[FoundAnchor]) -> tuple[Decision, datetime]:
+    def _considered(self, waiting: _Waiting, foreign: list[FoundAnchor], stored: bool) -> tuple[Decision, datetime]:
         """
         Decide on the state as it is, without the lock, and refuse what can be refused already.
 
         Args:
             foreign: the anchors of other journals.
+
+            stored: there is a journal, and the event goes into it at once: if it cannot, that changes nothing either.
         """
         catalog = self._replay.catalog
         with refused_by("take-over"):
@@ -219,7 +221,8 @@ class RegistryRequests(RegistryQueries):
         decision = decide(catalog, now)
         if decision.data is None and terms.took_over is not None:
             raise RefusedError("--take-over: expected a request that records something: publish with --take-over")
-        self._transaction.rehearse(decision, terms, now)
+        if not stored:
+            self._transaction.rehearse(decision, terms, now)
         waiting.last_look()
         return decision, now
 
