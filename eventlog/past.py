@@ -23,6 +23,9 @@ from eventlog.snapshot import Place, SnapshotTaken
 SNAPSHOT_MARK = b'","type":"journal.snapshot_taken.v1","time":"'
 """Stands in each entry that is a snapshot, and hardly in another."""
 
+_HASHES_MAX = 16
+"""So far behind may a derived file be that says what the journal's hash was, and nothing need be read to compare it."""
+
 _SLACK = timedelta(seconds=2)
 """By how much a model id may be ahead of its event's time: where a clock stands still, ids move on by microseconds."""
 
@@ -46,6 +49,7 @@ class Past:
         self._claimed_rows = claimed_rows
         self._folded = folded
         self._snapshots: dict[int, tuple[str, SnapshotTaken]] = {}
+        self._hashes: dict[int, str] = {}
 
     def runs(self, start: int, stop: int) -> Iterator[Sequence[bytes]]:
         """Yield the entries `[start, stop)` in runs; reading begins nearby. Raises as `Journal.read`."""
@@ -121,8 +125,24 @@ class Past:
         found = (event for event in self.naming(text, 0, stop) if event.id == event_id)
         return next(found, None)
 
+    def note(self, size: int, entries: Sequence[bytes]) -> None:
+        """Note *entries*, verified and the newest of *size* that are folded."""
+        newest = entries[-_HASHES_MAX:]
+        self._hashes.update(zip(range(size - len(newest) + 1, size + 1), map(chain.hash_of, newest), strict=True))
+        for old in list(self._hashes)[:-_HASHES_MAX]:
+            del self._hashes[old]
+
+    def hash_at(self, size: int) -> str:
+        """Return the hash that the journal had after *size* entries, which are folded. Raises as `runs`."""
+        found = self._hashes.get(size, chain.GENESIS)
+        if size not in self._hashes:
+            for entries in self.runs(max(0, size - 1), max(0, size)):
+                found = chain.hash_of(entries[-1])
+        return found
+
     def know(self, event: Event, entry: bytes) -> None:
-        """Note a snapshot that is folded, and about to be stored."""
+        """Note an entry that is folded, and about to be stored."""
+        self.note(event.position + 1, [entry])
         if isinstance(event.data, SnapshotTaken):
             self._snapshots[event.position] = chain.prev_of(entry), event.data
 

@@ -88,6 +88,7 @@ class Replay:
             for entries in self._unread(stop):
                 if told is None:
                     catalog.apply_run(entries)
+                    self.past.note(catalog.size, entries)
                 else:
                     for entry in entries:
                         told(applied(catalog, entry))
@@ -248,10 +249,7 @@ class Replay:
             return None
         if size == self.catalog.size:
             return self.catalog.hash
-        found = chain.GENESIS
-        for entries in self.past.runs(max(0, size - 1), max(0, size)):
-            found = chain.hash_of(entries[-1])
-        return found
+        return self.past.hash_at(size)
 
     def _parted(self, item: FoundAnchor, agreeing: list[FoundAnchor]) -> JournalDamagedError:
         """Return the error that says that the journal is not what *item* remembers, and who agrees with the journal."""

@@ -29,7 +29,7 @@ from eventlog.replay import Replay
 from eventlog.signed_note import NOTE_BYTES_MAX, Note, PublicKey
 from eventlog.tree_head import TreeHead
 from eventlog.witness import Request, Seen
-from projections.projector import TREE_HEAD_NOTE
+from projections.projection import TREE_HEAD_NOTE
 from projections.tree_head_note import TreeHeadNote
 from projections.wiring import manager_of, wire
 

@@ -28,7 +28,7 @@ from eventlog.repair import Action, RepairReport, Repairs
 from eventlog.verify import Report
 from eventlog.verify import verify as _verify
 from projections import evidence, registry_json
-from projections.projector import write_all
+from projections.projection import write_all
 from projections.wiring import manager_of, wire
 
 Path = str | os.PathLike[str]

@@ -30,7 +30,7 @@ from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
 from eventlog.log import log
 from eventlog.model_rows import ROW_END, rows_of
-from projections.projector import Stored, Writing, is_due
+from projections.projection import Stored, Writing, is_due
 
 NAME = "registry.json"
 START_BYTES_MAX = 4_096
@@ -58,7 +58,7 @@ class _Start(Struct):
 
 class RegistryJson:
     """
-    The projection into `DIRECTORY/registry.json`; see `projections.projector.Projection`.
+    The projection into `DIRECTORY/registry.json`; see `projections.projection.Projection`.
 
     Args:
         directory: the registry's, where the journal is.

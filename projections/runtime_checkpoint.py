@@ -23,7 +23,7 @@ from eventlog.errors import RefusedError
 from eventlog.events import Event
 from eventlog.journal import Anchor
 from eventlog.model import ModelMetadata, published_by, published_here
-from projections.projector import Stored, Writing, is_due
+from projections.projection import Stored, Writing, is_due
 from projections.runtime_state import RuntimeStateManager
 
 
@@ -40,7 +40,7 @@ class _ActiveModel(Struct):
 
 
 class RuntimeCheckpointProjection:
-    """The projection into a runtime checkpoint; see `projections.projector.Projection`."""
+    """The projection into a runtime checkpoint; see `projections.projection.Projection`."""
 
     binding = False
     forget = "take metadata.active_model out of it"

@@ -22,14 +22,15 @@ from eventlog.log import log
 from eventlog.replay import Replay
 from eventlog.signed_note import NOTE_BYTES_MAX, Note, PrivateKey, PublicKey
 from eventlog.tree_head import TreeHead
-from projections.projector import TREE_HEAD_NOTE, Stored, Writing, is_due, is_young
+from projections.projection import TREE_HEAD_NOTE, Stored, Writing, is_due
+from projections.projector import is_young
 
 _PAUSE_SECONDS = 0.01
 
 
 class TreeHeadNote:
     """
-    The projection into `DIRECTORY/tree_head.note`; see `projections.projector.Projection`.
+    The projection into `DIRECTORY/tree_head.note`; see `projections.projection.Projection`.
 
     Args:
         directory: the registry's, where the journal is.

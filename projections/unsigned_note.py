@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from eventlog.catalog import Catalog
 from eventlog.journal import Anchor
 from eventlog.replay import Replay
-from projections.projector import TREE_HEAD_NOTE, Stored
+from projections.projection import TREE_HEAD_NOTE, Stored
 
 if TYPE_CHECKING:
     from projections.tree_head_note import TreeHeadNote
 
 
 class UnsignedNote:
-    """The projection that only reads `DIRECTORY/tree_head.note`; see `projections.projector.Projection`."""
+    """The projection that only reads `DIRECTORY/tree_head.note`; see `projections.projection.Projection`."""
 
     binding = True
     forget = "move it away"

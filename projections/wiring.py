@@ -13,7 +13,8 @@ from eventlog.engines import open_journal, open_mirrored
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from eventlog.reader import RegistryReader
 from eventlog.replay import Replay
-from projections.projector import Projection, Projector
+from projections.projection import Projection
+from projections.projector import Projector
 from projections.registry_json import RegistryJson
 from projections.runtime_checkpoint import RuntimeCheckpointProjection
 from projections.runtime_state import RuntimeStateManager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from eventlog import locking
-from projections.projector import Stored, Writing
+from projections.projection import Stored, Writing
 
 
 class Recorder:

@@ -10,7 +10,8 @@ from eventlog.errors import RefusedError
 from eventlog.journal import Anchor, FoundAnchor
 from eventlog.replay import Replay
 from projections import projector as projector_module
-from projections.projector import Projector, Stored
+from projections.projection import Stored
+from projections.projector import Projector
 
 pytestmark = pytest.mark.usefixtures("here")
 

@@ -208,7 +208,7 @@ def test_never_back_behind_what_it_holds(place):
     place.publish("b")
     newer = place.registry_json.read_bytes()
 
-    from projections.projector import write_all
+    from projections.projection import write_all
     from projections.registry_json import RegistryJson
 
     write_all([RegistryJson(str(place.models))], catalog)

@@ -163,7 +163,7 @@ def test_witness_of_a_rewind(place):
 
 def test_never_back_behind_what_it_holds(place):
     """A slow writer does not set the active model back."""
-    from projections.projector import write_all
+    from projections.projection import write_all
     from projections.runtime_checkpoint import RuntimeCheckpointProjection
 
     slow = place.open()
@@ -180,7 +180,7 @@ def test_never_back_behind_what_it_holds(place):
 def test_nothing_to_write(place):
     """Without an active model the file is not even created."""
     from eventlog.catalog import Catalog
-    from projections.projector import write_all
+    from projections.projection import write_all
     from projections.runtime_checkpoint import RuntimeCheckpointProjection, render
 
     write_all([RuntimeCheckpointProjection(place.manager)], Catalog(), rebuild=True)

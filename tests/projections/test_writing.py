@@ -10,7 +10,8 @@ from recorder import Recorder
 
 from eventlog import locking
 from eventlog.errors import RefusedError
-from projections.projector import Projector, write_all
+from projections.projection import write_all
+from projections.projector import Projector
 
 
 @pytest.fixture
