@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from itertools import islice, starmap
+from itertools import islice
 from operator import attrgetter
 from typing import Any
 
@@ -131,7 +131,10 @@ class RowsHash:
 def _lines(publications: Sequence[StoredPublication | Event]) -> bytes:
     """Return the rows, each with a newline behind it."""
     if any(map(_path_hex, publications)):
-        rows: list[Any] = list(map(shown, map(event_of, publications)))
-    else:
-        rows = list(starmap(_Row, map(_attributes, publications)))
+        return _encoder.encode_lines(list(map(shown, map(event_of, publications))))
+    some: Sequence[Any] = publications  # each has the data of a publication
+    rows = [
+        _Row(one.subject, (said := one.data).backend, said.artifact_path, said.sha256, one.time, said.dataset_metadata)
+        for one in some
+    ]
     return _encoder.encode_lines(rows)
