@@ -31,7 +31,7 @@ from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
 from eventlog.model_rows import RowsHash
 from eventlog.retention_events import ArtifactRemoved, Marked, ModelRetired
-from eventlog.runs import Activations
+from eventlog.runs import Activations, StoredPublication
 from eventlog.snapshot import ENTRIES, Place, SettingsChanged, SnapshotTaken
 
 _RUN_MIN = 4
@@ -117,10 +117,15 @@ class Catalog(CatalogState):
         ):
             return False
         self.published.extend(new, published)
-        self.rows.extend(published)
+        self._add_rows(published)
         last = events[-1].event()
         self.active[ACTIVE] = activation_of(last, events[-1].data)
         return True
+
+    def _add_rows(self, publications: Sequence[StoredPublication | Event]) -> None:
+        rows = self.rows.extend(publications)
+        if self.beside is not None and publications:
+            self.beside.show(rows, len(publications))
 
     def _go_on(self, times: Sequence[datetime], entries: Sequence[bytes]) -> None:
         """Count *entries*, whose events have these *times*."""
@@ -141,7 +146,7 @@ class Catalog(CatalogState):
             raise self._impossible(event, "a new model id", f"{model_id} again")
         self._activate(event, model_id, data)
         self.published.add(event)
-        self.rows.extend([event])
+        self._add_rows([event])
         self._take_over(event, data.took_over)
 
     def _model_rolled_back(self, event: Event, data: ModelRolledBack) -> None:

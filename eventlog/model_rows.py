@@ -28,7 +28,7 @@ from eventlog.events import Event
 from eventlog.model import ModelMetadata, published_by, shown
 from eventlog.runs import StoredPublication, event_of
 
-ROW_END = b",\n"
+ROW_START, ROW_END = b'{"model_id":"', b",\n"
 _PIECE = 256
 
 _PATHS_ARE_UTF8 = sys.getfilesystemencoding() == "utf-8"
@@ -118,10 +118,12 @@ class RowsHash:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def extend(self, publications: Sequence[StoredPublication | Event]) -> None:
-        """Go on by the rows of *publications*; not before a snapshot that is known."""
+    def extend(self, publications: Sequence[StoredPublication | Event]) -> bytes:
+        """Go on by the rows of *publications*, and return them; not before a snapshot that is known."""
         assert self._known is None, "its own entry comes first"
-        self._digest.update(_lines(publications).replace(b"\n", ROW_END))
+        rows = _lines(publications).replace(b"\n", ROW_END)
+        self._digest.update(rows)
+        return rows
 
     def hexdigest(self) -> str:
         """Return what a snapshot tells here."""
