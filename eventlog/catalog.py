@@ -113,7 +113,7 @@ class Catalog(CatalogState):
             [event.data.displaced for event in events] != [self.active_id(), *model_ids[:-1]]
             or not self.published.are_new(new)
             or not (new is model_ids or runs.are_targets_known(events, self.published))
-            or not self.positions.extend([event.id for event in events], self.size)
+            or not self.positions.extend([event.id for event in events])
         ):
             return False
         self.published.extend(new, published)

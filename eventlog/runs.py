@@ -148,7 +148,8 @@ def decode_activations(entries: Sequence[bytes], position: int, journal_id: str)
         found, publications = _read(bodies, lines)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    data, published = [event.data for event in found], [event.data for event in publications]
+    data: list[Any] = [event.data for event in found]
+    published = data if publications is found else [event.data for event in publications]
     model_ids, times = [event.subject for event in found], [event.time for event in found]
     if (
         [event.sequence for event in found] != sequences(position, len(entries))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
@@ -47,7 +46,7 @@ class Found(Struct):
     """
 
     newest: Place
-    ids: list[bytes]
+    ids: list[memoryview]
     set_aside: list[int]
     rows: Alike | None = None
 
@@ -189,7 +188,7 @@ def fold(journal: Journal, middle: Middle, beside: RowsBeside | None = None) -> 
     newest = catalog.snapshot
     if newest is None or newest.position == place.position:
         return None
-    ids = [hashes.tobytes() for hashes in catalog.positions.before(newest.position)]
+    ids = [memoryview(hashes).cast("B") for hashes in catalog.positions.before(newest.position)]
     set_aside = [event.position for event in catalog.set_aside if event.position < newest.position]
     return Found(newest, ids, set_aside, None if catalog.beside is None else catalog.beside.alike)
 
@@ -206,7 +205,7 @@ def go_on(catalog: Catalog, found: Found, past: Past, journal: Journal) -> None:
         prev, data = past.snapshot_at(found.newest)
     except ModelogError:  # whoever reads on says what is wrong
         return
-    ids = [array("q", hashes) for hashes in found.ids]
+    ids = [hashes.cast("q") for hashes in found.ids]
     catalog.begin(catalog.journal_id, found.newest.position, prev, data, ids)
     catalog.set_aside += [event for at in found.set_aside for event in past.events(at, at + 1)]
     if catalog.beside is not None:
