@@ -117,13 +117,13 @@ class Catalog(CatalogState):
         ):
             return False
         self.published.extend(new, published)
-        self._add_rows(published)
+        self._add_rows(published, odd=False)
         last = events[-1].event()
         self.active[ACTIVE] = activation_of(last, events[-1].data)
         return True
 
-    def _add_rows(self, publications: Sequence[StoredPublication | Event]) -> None:
-        rows = self.rows.extend(publications)
+    def _add_rows(self, publications: Sequence[StoredPublication | Event], *, odd: bool) -> None:
+        rows = self.rows.extend(publications, odd=odd)
         if self.beside is not None and publications:
             self.beside.show(rows, len(publications))
 
@@ -146,7 +146,7 @@ class Catalog(CatalogState):
             raise self._impossible(event, "a new model id", f"{model_id} again")
         self._activate(event, model_id, data)
         self.published.add(event)
-        self._add_rows([event])
+        self._add_rows([event], odd=True)
         self._take_over(event, data.took_over)
 
     def _model_rolled_back(self, event: Event, data: ModelRolledBack) -> None:

@@ -118,10 +118,15 @@ class RowsHash:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def extend(self, publications: Sequence[StoredPublication | Event]) -> bytes:
-        """Go on by the rows of *publications*, and return them; not before a snapshot that is known."""
+    def extend(self, publications: Sequence[StoredPublication | Event], *, odd: bool = True) -> bytes:
+        """
+        Go on by the rows of *publications*, and return them; not before a snapshot that is known.
+
+        Args:
+            odd: some may have paths that are not UTF-8.
+        """
         assert self._known is None, "its own entry comes first"
-        rows = _lines(publications).replace(b"\n", ROW_END)
+        rows = (_lines if odd else _plain_lines)(publications).replace(b"\n", ROW_END)
         self._digest.update(rows)
         return rows
 
@@ -134,6 +139,11 @@ def _lines(publications: Sequence[StoredPublication | Event]) -> bytes:
     """Return the rows, each with a newline behind it."""
     if any(map(_path_hex, publications)):
         return _encoder.encode_lines(list(map(shown, map(event_of, publications))))
+    return _plain_lines(publications)
+
+
+def _plain_lines(publications: Sequence[StoredPublication | Event]) -> bytes:
+    """Return the same of publications whose paths are UTF-8."""
     some: Sequence[Any] = publications  # each has the data of a publication
     rows = [
         _Row(one.subject, (said := one.data).backend, said.artifact_path, said.sha256, one.time, said.dataset_metadata)
