@@ -31,8 +31,8 @@ from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
 from eventlog.model_rows import RowsHash
 from eventlog.retention_events import ArtifactRemoved, Marked, ModelRetired
-from eventlog.runs import StoredActivation, StoredPublication
-from eventlog.snapshot import Place, SettingsChanged, SnapshotTaken
+from eventlog.runs import Activations, StoredPublication
+from eventlog.snapshot import ENTRIES, Place, SettingsChanged, SnapshotTaken
 
 _RUN_MIN = 4
 
@@ -90,36 +90,42 @@ class Catalog(CatalogState):
             for entry in entries:
                 self.apply(entry)
             return
-        activations = runs.decode_activations(entries, self.size, self.journal_id)
-        if activations is None or not self._activated(activations):
-            middle = next(runs.others(entries), len(entries) // 2) or 1
-            self.apply_run(entries[:middle])
-            self.apply_run(entries[middle:])
-        else:
-            self._go_on([event.time for event in activations], entries)
+        middle = ENTRIES - self.size + (0 if self.snapshot is None else self.snapshot.position)
+        if not 0 <= middle < len(entries):  # there the next snapshot stands, if anywhere here
+            run = runs.decode_activations(entries, self.size, self.journal_id)
+            if run is not None and self._activated(run):
+                self._go_on(run.times, entries)
+                return
+            middle = next(runs.others(entries), len(entries) // 2)
+        self.apply_run(entries[: middle or 1])
+        self.apply_run(entries[middle or 1 :])
 
     def check_ids(self) -> None:
         """Raise `JournalDamagedError` where two of all events have the same id; see `EventIds.repeated`."""
         if (found := self.positions.repeated()) is not None:
             raise self._impossible(found[0], "an id of its own", f"the id of entry {found[1]}")
 
-    def _activated(self, events: Sequence[StoredActivation]) -> bool:
+    def _activated(self, run: Activations) -> bool:
         """Activate one model after the other, if each can follow; say so, else nothing has changed."""
-        model_ids = [event.subject for event in events]
-        published = [event for event in events if isinstance(event, StoredPublication)]
-        new = model_ids if len(published) == len(events) else [event.subject for event in published]
+        events, published, model_ids = run.events, run.publications, run.model_ids
+        new = model_ids if published is events else [event.subject for event in published]
         if (
             [event.data.displaced for event in events] != [self.active_id(), *model_ids[:-1]]
             or not self.published.are_new(new)
             or not (new is model_ids or runs.are_targets_known(events, self.published))
-            or not self.positions.extend([event.id for event in events], self.size)
+            or not self.positions.extend([event.id for event in events])
         ):
             return False
         self.published.extend(new, published)
-        self.rows.extend(published)
+        self._add_rows(published, odd=False)
         last = events[-1].event()
         self.active[ACTIVE] = activation_of(last, events[-1].data)
         return True
+
+    def _add_rows(self, publications: Sequence[StoredPublication | Event], *, odd: bool) -> None:
+        rows = self.rows.extend(publications, odd=odd)
+        if self.beside is not None and publications:
+            self.beside.show(rows, len(publications))
 
     def _go_on(self, times: Sequence[datetime], entries: Sequence[bytes]) -> None:
         """Count *entries*, whose events have these *times*."""
@@ -140,7 +146,7 @@ class Catalog(CatalogState):
             raise self._impossible(event, "a new model id", f"{model_id} again")
         self._activate(event, model_id, data)
         self.published.add(event)
-        self.rows.extend([event])
+        self._add_rows([event], odd=True)
         self._take_over(event, data.took_over)
 
     def _model_rolled_back(self, event: Event, data: ModelRolledBack) -> None:

@@ -13,6 +13,7 @@ from eventlog.lookup import History, Publications
 from eventlog.marks import Marks
 from eventlog.model import ModelMetadata, published_by
 from eventlog.model_rows import RowsHash
+from eventlog.rows_beside import RowsBeside
 from eventlog.snapshot import Activation, Place, Settings, SnapshotTaken
 
 ACTIVE = "active"
@@ -47,6 +48,8 @@ class CatalogState:
         keys: when each key could sign tree heads, by public key, in the order in which they were added.
 
         rows: the hash of the models' rows.
+
+        beside: the rows of a file that are compared with them; None for none.
 
         offset_bytes, snapshot: of all entries with their newlines; where the newest snapshot stands, or None.
 
@@ -86,6 +89,7 @@ class CatalogState:
         self.backward: tuple[int, int, int] | None = None
         self.keys: dict[str, Standing] = {}
         self.rows = RowsHash()
+        self.beside: RowsBeside | None = None
         self.offset_bytes = 0
         self.snapshot: Place | None = None
         self.settings = Settings()

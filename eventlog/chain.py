@@ -18,12 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from operator import itemgetter
 
 GENESIS = "0" * 64
 SUFFIX_BYTES = 75
 LINK_BYTES = SUFFIX_BYTES + 74
 _HASH_KEY = b',"hash":"'
 _PREV_KEY = b',"prev":"'
+_hashed = itemgetter(slice(None, -SUFFIX_BYTES))
+_link = itemgetter(slice(-LINK_BYTES, None))
 
 
 class ChainError(ValueError):
@@ -81,12 +84,10 @@ def verify(entries: Sequence[bytes], prev: str) -> str:
     """
     if not entries:
         return prev
-    actual = [digest.hexdigest() for digest in map(sha256, [entry[:-SUFFIX_BYTES] for entry in entries])]
+    actual = [digest.hexdigest() for digest in map(sha256, map(_hashed, entries))]
     links = [prev, *actual[:-1]]
     ends = '"},"prev":"'.join(map('","hash":"'.join, zip(links, actual, strict=True)))
-    if f',"prev":"{ends}"}}'.encode() != b"".join([entry[-LINK_BYTES:] for entry in entries]) or (
-        min(map(len, entries)) <= LINK_BYTES
-    ):
+    if f',"prev":"{ends}"}}'.encode() != b"".join(map(_link, entries)) or (min(map(len, entries)) <= LINK_BYTES):
         _explain(entries, prev, actual)
     return actual[-1]
 

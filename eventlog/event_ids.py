@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 
 from eventlog.events import Event
@@ -25,7 +25,7 @@ _RANGES = 64
 _HASH_MIN, _HASHES = -(1 << 63), 1 << 64
 
 
-Hashes = Sequence["array[int]"]
+Hashes = Sequence["array[int] | memoryview[int]"]
 """Of event ids, 8 bytes each, in sorted pieces."""
 
 
@@ -42,9 +42,10 @@ class EventIds:
     def __init__(self, history: History | None = None, *, keep: bool = False) -> None:
         self._history = history
         self._keep = keep or history is None
-        self._newest: dict[int, int] = {}
+        self._newest: set[int] = set()
+        self._in_order: list[int] = []
         self._same_hash: dict[str, int] = {}
-        self._aside: list[array[int]] = []
+        self._aside: list[array[int] | memoryview[int]] = []
         self._compares = True
         self._absent: set[str] = set()
         self._older_stop = 0
@@ -58,18 +59,19 @@ class EventIds:
         """
         self._compares = self._compares and aside is not None
         self._aside = [*(aside or ()), *self.before(position)] if self._compares else []
-        self._newest, self._older_stop, self._absent = {}, position, set()
+        self._newest, self._in_order, self._older_stop, self._absent = set(), [], position, set()
 
-    def before(self, position: int) -> list[array[int]]:
+    def before(self, position: int) -> list[array[int] | memoryview[int]]:
         """Return the sorted hashes of ids before *position*, which is that of a snapshot not far back, in pieces."""
-        newest = sorted(key for key, at in self._newest.items() if at < position)
-        return [*self._aside, array("q", newest)]
+        newest = self._in_order[: max(0, position - self._older_stop)]
+        return [*self._aside, array("q", sorted(set(newest)))]
 
     def __eq__(self, other: object) -> bool:
         """Say whether the same ids are at the same places; only within one process."""
         if not isinstance(other, EventIds):
             return NotImplemented
-        return (self._newest, self._same_hash, self._aside) == (other._newest, other._same_hash, other._aside)
+        ours, theirs = ((ids._older_stop, ids._in_order, ids._same_hash, ids._aside) for ids in (self, other))
+        return ours == theirs
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -93,7 +95,8 @@ class EventIds:
         """
         if event_id in self._same_hash:
             return self._same_hash[event_id]
-        position = self._newest.get(hash(event_id))
+        key = hash(event_id)
+        position = self._older_stop + self._in_order.index(key) if key in self._newest else None
         if self._history is None:
             return position
         if position is not None and any(event.id == event_id for event in self._history.events(position, position + 1)):
@@ -108,24 +111,25 @@ class EventIds:
 
     def add(self, event_id: str, position: int) -> None:
         """Go on by one id, which is none of the newest."""
-        if self._newest.setdefault(hash(event_id), position) != position:
+        key = hash(event_id)
+        if key in self._newest:
             self._same_hash[event_id] = position
+        self._newest.add(key)
+        self._in_order.append(key)
 
-    def extend(self, event_ids: Sequence[str], start: int) -> bool:
+    def extend(self, event_ids: Iterable[str]) -> bool:
         """
-        Go on by a run of ids whose events stand from *start* on.
+        Go on by a run of ids.
 
         Returns whether they differ from one another and from the newest; else nothing changed.
         """
-        hashes = list(map(hash, event_ids))
-        wanted = list(range(start, start + len(hashes)))
-        found = list(map(self._newest.setdefault, hashes, wanted))
-        if found == wanted:
-            return True
-        for key, position, new in zip(hashes, found, wanted, strict=True):
-            if position == new:
-                del self._newest[key]
-        return False
+        hashes, known = list(map(hash, event_ids)), len(self._newest)
+        self._newest.update(hashes)
+        if len(self._newest) != known + len(hashes):
+            self._newest = set(self._in_order)
+            return False
+        self._in_order += hashes
+        return True
 
     def repeated(self) -> tuple[Event, int] | None:
         """
@@ -134,7 +138,7 @@ class EventIds:
         That is asked when all that is there has been folded, and forgets what was put aside: later ids are compared
         with the newest alone.
         """
-        stop = max(self._newest.values(), default=self._older_stop - 1) + 1
+        stop = self._older_stop + len(self._in_order)
         suspects = set(chain.from_iterable(map(_twice, _ranges(self.before(stop))))) if self._aside else ()
         seen: dict[str, int] = {}
         for event in self._history.events(0, stop) if suspects and self._history else ():
@@ -149,7 +153,7 @@ class EventIds:
             return
         if self._compares:
             self._aside.append(array("q", sorted(self._newest)))
-        self._newest, self._older_stop, self._absent = {}, position, set()
+        self._newest, self._in_order, self._older_stop, self._absent = set(), [], position, set()
 
 
 def _ranges(sorted_hashes: Hashes) -> Iterator[list[int]]:

@@ -17,7 +17,7 @@ from eventlog.model_id import MODEL_ID
 from eventlog.model_rows import models_in, models_of, rows_in_pieces
 from eventlog.runs import StoredPublication, event_of
 
-RECENT_MAX = 1_024
+RECENT_MAX = 256
 """How many publications are kept, at about 1.3 KB each."""
 
 _SECOND = 14
@@ -68,7 +68,9 @@ class Publications(Mapping[str, Event]):
     def __init__(self, history: History | None = None) -> None:
         self._history = history
         self._count = 0
-        self._recent: dict[str, StoredPublication | Event] = {}
+        self._runs: list[tuple[Sequence[str], Sequence[StoredPublication | Event]]] = []
+        self._kept = 0
+        self._index: tuple[int, dict[str, StoredPublication | Event]] = 0, {}
         self._older_stop = 0
         self._second = ""
         self.newest: set[str] = set()
@@ -77,7 +79,7 @@ class Publications(Mapping[str, Event]):
     def begin(self, position: int, count: int, newest: Iterable[str], *, in_order: bool) -> None:
         """Begin behind the first *position* entries, among which *count* models were published."""
         self._count, self._older_stop, self.newest, self.in_order = count, position, set(newest), in_order
-        self._recent = {}
+        self._runs, self._kept, self._index = [], 0, (count, {})
         self._second = max(self.newest, default="")[:_SECOND]
 
     def __len__(self) -> int:
@@ -146,20 +148,25 @@ class Publications(Mapping[str, Event]):
         """Go on by a run of publications, whose model ids are new."""
         if not model_ids:
             return
-        seconds = [model_id[:_SECOND] for model_id in model_ids]
-        if seconds[0] >= self._second and sorted(seconds) == seconds:
-            same = model_ids[bisect_left(seconds, seconds[-1]) :]
-            self.newest = {*same, *self.newest} if self._second == seconds[-1] else set(same)
-            self._second = seconds[-1]
+        if model_ids[0][:_SECOND] >= self._second and sorted(model_ids) == model_ids:
+            last = model_ids[-1][:_SECOND]
+            same = model_ids[bisect_left(model_ids, last) :]
+            self.newest = {*same, *self.newest} if self._second == last else set(same)
+            self._second = last
         else:
-            self.in_order = False
+            seconds = [model_id[:_SECOND] for model_id in model_ids]
+            self.in_order = self.in_order and seconds[0] >= self._second and sorted(seconds) == seconds
             self._second = max(self._second, *seconds)
             self.newest = {model_id for model_id in (*self.newest, *model_ids) if model_id[:_SECOND] == self._second}
+        counted, index = self._index
+        if counted == self._count and len(model_ids) == 1:
+            index[model_ids[0]] = events[0]
+            self._index = counted + 1, index
         self._count += len(model_ids)
-        self._recent.update(zip(model_ids, events, strict=True))
-        if self._history is not None and len(self._recent) > 2 * RECENT_MAX:
-            self._recent = dict(islice(self._recent.items(), len(self._recent) - RECENT_MAX, None))
-            self._older_stop = event_of(next(iter(self._recent.values()))).position
+        self._runs.append((model_ids, events))
+        self._kept += len(model_ids)
+        if self._history is not None and self._kept > 2 * RECENT_MAX:
+            self._drop_older()
 
     def are_new(self, model_ids: Sequence[str]) -> bool:
         """Say whether none of *model_ids* was published, and none stands twice among them."""
@@ -168,6 +175,27 @@ class Publications(Mapping[str, Event]):
         if min(model_ids, default=self._second)[:_SECOND] >= self._second:
             return True
         return all(model_id[:_SECOND] >= self._second or model_id not in self for model_id in model_ids)
+
+    @property
+    def _recent(self) -> dict[str, StoredPublication | Event]:
+        """The newest by model id; made when somebody asks, for nobody does while a long history is folded."""
+        counted, index = self._index
+        if counted != self._count:
+            counted, index = self._count, {}
+            for model_ids, events in list(self._runs):
+                index.update(zip(model_ids, events, strict=True))
+            self._index = counted, index
+        return index
+
+    def _drop_older(self) -> None:
+        """Keep the newest alone."""
+        runs, kept = self._runs, self._kept
+        first = 0
+        while kept - len(runs[first][0]) >= RECENT_MAX:
+            kept -= len(runs[first][0])
+            first += 1
+        self._runs, self._kept, self._index = runs[first:], kept, (-1, {})
+        self._older_stop = event_of(self._runs[0][1][0]).position
 
     def _older(self, model_id: str) -> Event | None:
         """Find a publication that is not kept."""

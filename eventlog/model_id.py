@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from eventlog.errors import RefusedError
 
 MODEL_ID = re.compile(r"[0-9]{14}(?:[0-9]{6})?_[0-9a-f]{8}")
-MODEL_ID_LINES = re.compile(rf"(?:{MODEL_ID.pattern}\n)*")
+MODEL_ID_LINES = re.compile(rf"(?:{MODEL_ID.pattern}\n)*+")
 
 
 def new_model_id(time: datetime, digest: str, taken: Container[str]) -> str:

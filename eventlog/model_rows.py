@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from itertools import islice, starmap
+from itertools import islice
 from operator import attrgetter
 from typing import Any
 
@@ -28,7 +28,7 @@ from eventlog.events import Event
 from eventlog.model import ModelMetadata, published_by, shown
 from eventlog.runs import StoredPublication, event_of
 
-ROW_END = b",\n"
+ROW_START, ROW_END = b'{"model_id":"', b",\n"
 _PIECE = 256
 
 _PATHS_ARE_UTF8 = sys.getfilesystemencoding() == "utf-8"
@@ -118,10 +118,17 @@ class RowsHash:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def extend(self, publications: Sequence[StoredPublication | Event]) -> None:
-        """Go on by the rows of *publications*; not before a snapshot that is known."""
+    def extend(self, publications: Sequence[StoredPublication | Event], *, odd: bool = True) -> bytes:
+        """
+        Go on by the rows of *publications*, and return them; not before a snapshot that is known.
+
+        Args:
+            odd: some may have paths that are not UTF-8.
+        """
         assert self._known is None, "its own entry comes first"
-        self._digest.update(_lines(publications).replace(b"\n", ROW_END))
+        rows = (_lines if odd else _plain_lines)(publications).replace(b"\n", ROW_END)
+        self._digest.update(rows)
+        return rows
 
     def hexdigest(self) -> str:
         """Return what a snapshot tells here."""
@@ -131,7 +138,15 @@ class RowsHash:
 def _lines(publications: Sequence[StoredPublication | Event]) -> bytes:
     """Return the rows, each with a newline behind it."""
     if any(map(_path_hex, publications)):
-        rows: list[Any] = list(map(shown, map(event_of, publications)))
-    else:
-        rows = list(starmap(_Row, map(_attributes, publications)))
+        return _encoder.encode_lines(list(map(shown, map(event_of, publications))))
+    return _plain_lines(publications)
+
+
+def _plain_lines(publications: Sequence[StoredPublication | Event]) -> bytes:
+    """Return the same of publications whose paths are UTF-8."""
+    some: Sequence[Any] = publications  # each has the data of a publication
+    rows = [
+        _Row(one.subject, (said := one.data).backend, said.artifact_path, said.sha256, one.time, said.dataset_metadata)
+        for one in some
+    ]
     return _encoder.encode_lines(rows)

@@ -6,7 +6,6 @@ One `Replay` is shared by the registry and the projections, so that each entry i
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from eventlog import chain, codec, tree
@@ -16,6 +15,7 @@ from eventlog.errors import JournalDamagedError, ModelogError
 from eventlog.journal import FoundAnchor, Journal, Subscriber
 from eventlog.log import log
 from eventlog.past import SNAPSHOT_MARK, Past
+from eventlog.rows_beside import RowsBeside
 from eventlog.snapshot import SnapshotTaken
 
 
@@ -37,6 +37,8 @@ class Replay:
 
         claimed_rows, home: as `eventlog.past.Past` and `eventlog.catalog_state.CatalogState` take them.
 
+        beside: compares the rows of a file with those of the first fold, which is from zero.
+
     Attributes:
         past: finds again what was folded.
     """
@@ -51,6 +53,7 @@ class Replay:
         piecemeal: bool = False,
         claimed_rows: Callable[[], Iterable[bytes]] = tuple,
         home: str | None = None,
+        beside: RowsBeside | None = None,
     ) -> None:
         self.journal, self.home, self._claimed_rows = journal, home, claimed_rows
         self.past = Past(journal, lambda: self.catalog, claimed_rows)
@@ -61,6 +64,7 @@ class Replay:
         self._piecemeal = piecemeal
         self._tell = tell
         self.catalog = self._nothing_yet()
+        self.catalog.beside = beside
         self._told: set[str] = set()
 
     def catch_up(self, stop: int | None = None, told: Callable[[Change], object] | None = None) -> Catalog:
@@ -180,24 +184,14 @@ class Replay:
         from eventlog import second_half  # noqa: PLC0415 - only whoever reads everything
 
         self.journal.close()  # a thread of its own could not be shared with another process
-        with second_half.begun(self.journal) as other:
+        with second_half.begun(self.journal, catalog.beside) as other:
             if other is None:
                 return
             for entries in self._unread(other.middle.place.position):
                 catalog.apply_run(entries)
             found = other.found() if other.fits(catalog) else None
-        if found is None or catalog.journal_id is None:
-            return
-        try:
-            prev, data = self.past.snapshot_at(found.newest)
-        except ModelogError:  # whoever reads on says what is wrong
-            return
-        ids = [array("q", hashes) for hashes in found.ids]
-        catalog.begin(catalog.journal_id, found.newest.position, prev, data, ids)
-        catalog.set_aside += [event for at in found.set_aside for event in self.past.events(at, at + 1)]
-        for entries in self.journal.read_runs(found.newest.position):
-            catalog.apply_run(entries)
-        self.past.enter(other.middle.place.position)
+        if found is not None:
+            second_half.go_on(catalog, found, self.past, self.journal)
 
     def _check_ids(self) -> None:
         """Raise `JournalDamagedError` where an id stands twice in what is folded, and forget it all."""

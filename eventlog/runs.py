@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC
+from datetime import UTC, datetime
 from itertools import compress
-from operator import not_
+from operator import itemgetter, not_
 from typing import Any, Literal
 
 import msgspec
@@ -78,16 +78,35 @@ def event_of(found: StoredActivation | Event) -> Event:
     return found if isinstance(found, Event) else found.event()
 
 
+class Activations(Struct, frozen=True):
+    """
+    What a run of entries says.
+
+    Attributes:
+        events: in their order.
+
+        publications: those that publish a model; *events* itself where all do.
+
+        model_ids, times: of all events.
+    """
+
+    events: Sequence[StoredActivation]
+    publications: Sequence[StoredPublication]
+    model_ids: list[str]
+    times: list[datetime]
+
+
 _publications = msgspec.json.Decoder(StoredPublication)
 _rollbacks = msgspec.json.Decoder(StoredRollback)
 _encoder = msgspec.json.Encoder()
+_body = itemgetter(slice(None, -chain.LINK_BYTES))
 
 
 def decode_run(entries: Sequence[bytes], position: int, journal_id: str | None, where: str) -> Iterator[Event]:
     """Yield the events of a run of verified *entries*, the first of which stands at *position*. Errors as `decode`."""
     found = None if journal_id is None else decode_activations(entries, position, journal_id)
     if found is not None:
-        yield from (event.event() for event in found)
+        yield from (event.event() for event in found.events)
     else:
         for number, entry in enumerate(entries, position):
             yield codec.decode(entry, number, journal_id, where)
@@ -111,7 +130,7 @@ def decode_publications(entries: Sequence[bytes], position: int, journal_id: str
         yield from (event for event in events if isinstance(event.data, ModelPublished))
 
 
-def decode_activations(entries: Sequence[bytes], position: int, journal_id: str) -> Sequence[StoredActivation] | None:
+def decode_activations(entries: Sequence[bytes], position: int, journal_id: str) -> Activations | None:
     """
     Return what a run of verified *entries* says, if each is the one spelling of a publication or rollback at its place.
 
@@ -123,29 +142,30 @@ def decode_activations(entries: Sequence[bytes], position: int, journal_id: str)
 
         journal_id: the journal that they must belong to.
     """
-    bodies = [entry[: -chain.LINK_BYTES] for entry in entries]
+    bodies = list(map(_body, entries))
     lines = _lines(bodies)
     try:
-        alike = lines.count(_PUBLISHED_MARK) == len(bodies)
-        found = _spelled(_publications, lines) if alike else _spelled_each(bodies)
+        found, publications = _read(bodies, lines)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+    data: list[Any] = [event.data for event in found]
+    published = data if publications is found else [event.data for event in publications]
+    model_ids, times = [event.subject for event in found], [event.time for event in found]
     if (
         [event.sequence for event in found] != sequences(position, len(entries))
         or [event.source for event in found].count(codec.SOURCE + journal_id) != len(entries)
-        or [event.time.tzinfo for event in found].count(UTC) != len(entries)
-        or [event.data.took_over for event in found].count(None) != len(entries)
-        or MODEL_ID_LINES.fullmatch("".join([event.subject + "\n" for event in found])) is None
+        or [time.tzinfo for time in times].count(UTC) != len(entries)
+        or [said.took_over for said in data].count(None) != len(entries)
+        or [said.artifact_path_hex or said.origin_path_hex for said in published].count(None) != len(published)
+        or MODEL_ID_LINES.fullmatch("\n".join([*model_ids, ""])) is None
     ):
         return None
-    publications = [event.data for event in found if isinstance(event, StoredPublication)]
-    if [data.artifact_path_hex or data.origin_path_hex for data in publications].count(None) != len(publications):
-        return None
     lists = lines.count(b"[") if b"[" in lines else 0  # to find none is five times as fast as to count them
-    spare = lines.count(b"{") + lists - (_LEVELS - 1) * len(bodies) - len(publications)
+    objects = len(lines) - len(lines.replace(b"{", b""))  # three times as fast as to count them
+    spare = objects + lists - (_LEVELS - 1) * len(bodies) - len(published)
     if spare > DEPTH_MAX - _LEVELS and max(body.count(b"[") + body.count(b"{") for body in bodies) > DEPTH_MAX:
         return None
-    return found
+    return Activations(found, publications, model_ids, times)
 
 
 def are_targets_known(events: Sequence[StoredActivation], published: Container[str]) -> bool:
@@ -178,13 +198,17 @@ def sequences(position: int, count: int) -> list[str]:
     return found
 
 
-def _spelled_each(bodies: Sequence[bytes]) -> list[StoredActivation]:
-    """Return what *bodies* say, which are publications or else rollbacks; errors as `_spelled`."""
+def _read(bodies: Sequence[bytes], lines: bytes) -> tuple[list[StoredActivation], Sequence[StoredPublication]]:
+    """Return what *bodies* say, and the publications among it; *lines* are the same. Errors as `_spelled`."""
+    with suppress(msgspec.MsgspecError):  # most runs are publications alone
+        found = _publications.decode_lines(lines)
+        return _as_spelled(found, lines), found
     is_publication = [body.find(_PUBLISHED_MARK, _MARK_FIRST, _MARK_LAST) > 0 for body in bodies]
     is_rollback = map(not_, is_publication)
     rollbacks = iter(_spelled(_rollbacks, _lines(compress(bodies, is_rollback))))  # few: whatever is odd shows early
-    publications = iter(_spelled(_publications, _lines(compress(bodies, is_publication))))
-    return [next(publications if published else rollbacks) for published in is_publication]
+    publications = _spelled(_publications, _lines(compress(bodies, is_publication)))
+    left = iter(publications)
+    return [next(left if published else rollbacks) for published in is_publication], publications
 
 
 def _lines(bodies: Iterable[bytes]) -> bytes:
@@ -194,7 +218,11 @@ def _lines(bodies: Iterable[bytes]) -> bytes:
 
 def _spelled(decoder: msgspec.json.Decoder[Any], lines: bytes) -> list[Any]:
     """Return what *lines* say; ValueError where they are not the one spelling of it."""
-    found: list[Any] = decoder.decode_lines(lines)
+    return _as_spelled(decoder.decode_lines(lines), lines)
+
+
+def _as_spelled(found: list[Any], lines: bytes) -> list[Any]:
+    """Return *found*; ValueError where *lines* are not the one spelling of it."""
     if _encoder.encode_lines(found) != lines:
         raise ValueError("another spelling")
     return found

@@ -24,6 +24,7 @@ from eventlog.catalog import Catalog
 from eventlog.errors import ModelogError
 from eventlog.journal import Journal
 from eventlog.past import SNAPSHOT_MARK, Past
+from eventlog.rows_beside import Alike, RowsBeside
 from eventlog.snapshot import Place, SnapshotTaken
 
 ENTRIES_MIN = 20_000
@@ -40,11 +41,14 @@ class Found(Struct):
         ids: the hashes of the event ids before that, in pieces; see `eventlog.event_ids`.
 
         set_aside: the positions of the events in `Catalog.set_aside`, before it.
+
+        rows: what rows of a file were found to be those of all models of the half; None where none were compared.
     """
 
     newest: Place
-    ids: list[bytes]
+    ids: list[memoryview]
     set_aside: list[int]
+    rows: Alike | None = None
 
 
 class Middle(Struct):
@@ -106,15 +110,20 @@ def middle_of(journal: Journal) -> Middle | None:
 
 
 @contextmanager
-def begun(journal: Journal) -> Iterator[SecondHalf | None]:
-    """Let another process begin with the second half, where that is worth it and can be; it ends with the block."""
+def begun(journal: Journal, beside: RowsBeside | None = None) -> Iterator[SecondHalf | None]:
+    """
+    Let another process begin with the second half, where that is worth it and can be; it ends with the block.
+
+    Args:
+        beside: the rows of a file, with which both halves compare theirs.
+    """
     many = hasattr(os, "pidfd_open") and len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1
     middle = middle_of(journal) if many else None
     process = answer = None
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # or an interrupt leaves a process behind
     try:
         if middle is not None:
-            process, answer = _forked(journal, middle, before)
+            process, answer = _forked(journal, middle, before, beside)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         yield None if middle is None or answer is None else SecondHalf(middle, answer)
     finally:
@@ -128,14 +137,16 @@ def begun(journal: Journal) -> Iterator[SecondHalf | None]:
             os.close(process)
 
 
-def _forked(journal: Journal, middle: Middle, mask: set[int | signal.Signals]) -> tuple[int | None, int | None]:
+def _forked(
+    journal: Journal, middle: Middle, mask: set[int | signal.Signals], beside: RowsBeside | None
+) -> tuple[int | None, int | None]:
     """Return descriptors of a new process and of its answer; no process where there can be none now."""
     with suppress(OSError):
         answer, pipe = os.pipe()
         try:
             pid = os.fork()
             if pid == 0:
-                _answer(journal, middle, pipe, mask)
+                _answer(journal, middle, pipe, mask, beside)
             return os.pidfd_open(pid), answer
         except OSError:
             os.close(answer)
@@ -144,31 +155,60 @@ def _forked(journal: Journal, middle: Middle, mask: set[int | signal.Signals]) -
     return None, None
 
 
-def _answer(journal: Journal, middle: Middle, pipe: int, mask: set[int | signal.Signals]) -> NoReturn:
+def _answer(
+    journal: Journal, middle: Middle, pipe: int, mask: set[int | signal.Signals], beside: RowsBeside | None
+) -> NoReturn:
     """Fold the second half and write what it comes to, in a process that does nothing else; nothing if it is odd."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        answer = msgspec.msgpack.encode(fold(journal, middle))
+        answer = msgspec.msgpack.encode(fold(journal, middle, beside))
         with open(pipe, "wb") as stream:
             stream.write(answer)
     finally:
         os._exit(0)
 
 
-def fold(journal: Journal, middle: Middle) -> Found | None:
-    """Fold what follows *middle*; None where no other snapshot does. Raises as `Catalog.apply_run`."""
+def fold(journal: Journal, middle: Middle, beside: RowsBeside | None = None) -> Found | None:
+    """
+    Fold what follows *middle*; None where no other snapshot does. Raises as `Catalog.apply_run`.
+
+    Args:
+        beside: as `begun` takes it.
+    """
     place = middle.place
     catalog: Catalog
     catalog = Catalog(journal.where, Past(journal, lambda: catalog))
     journal.entry_at(place.position, place.offset_bytes, place.hash)
     catalog.begin(middle.journal_id, place.position, middle.prev, middle.data, ids=())
+    catalog.beside = None if beside is None else beside.behind()
     for entries in journal.read_runs(place.position):
         catalog.apply_run(entries)
     newest = catalog.snapshot
     if newest is None or newest.position == place.position:
         return None
-    ids = [hashes.tobytes() for hashes in catalog.positions.before(newest.position)]
+    ids = [memoryview(hashes).cast("B") for hashes in catalog.positions.before(newest.position)]
     set_aside = [event.position for event in catalog.set_aside if event.position < newest.position]
-    return Found(newest, ids, set_aside)
+    return Found(newest, ids, set_aside, None if catalog.beside is None else catalog.beside.alike)
+
+
+def go_on(catalog: Catalog, found: Found, past: Past, journal: Journal) -> None:
+    """
+    Let a fold of the first half, to which the other one fits, go on with what that one has found, up to the end.
+
+    Raises as `Catalog.apply_run`.
+    """
+    if catalog.journal_id is None:
+        return
+    try:
+        prev, data = past.snapshot_at(found.newest)
+    except ModelogError:  # whoever reads on says what is wrong
+        return
+    ids = [hashes.cast("q") for hashes in found.ids]
+    catalog.begin(catalog.journal_id, found.newest.position, prev, data, ids)
+    catalog.set_aside += [event for at in found.set_aside for event in past.events(at, at + 1)]
+    if catalog.beside is not None:
+        catalog.beside.go_on(found.rows)
+    for entries in journal.read_runs(found.newest.position):
+        catalog.apply_run(entries)

@@ -53,7 +53,8 @@ def verify_registry(
 
         witness_path: what a witness keeps; it must agree, too, and be signed by *witness_key* where that is given.
     """
-    replay, projector = wire(registry_dir, manager_of(state_dir), journal, tell=_silent, whole=True, processes=2)
+    manager = manager_of(state_dir)
+    replay, projector = wire(registry_dir, manager, journal, tell=_silent, whole=True, processes=2, audited=True)
     trust = None
     if public_key is not None:
         trust = evidence.trust(public_key, registry_dir, witness_path=witness_path, witness_key=witness_key)

@@ -30,6 +30,7 @@ from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
 from eventlog.log import log
 from eventlog.model_rows import ROW_END, rows_of
+from eventlog.rows_beside import RowsBeside
 from projections.projection import Stored, Writing, is_due
 
 NAME = "registry.json"
@@ -74,6 +75,7 @@ class RegistryJson:
         self.directory = directory
         self._lock_timeout_seconds = lock_timeout_seconds
         self._rows = Rows()
+        self._beside: RowsBeside | None = None
 
     def stored(self) -> Stored:
         """Look how far the file has got, and read the rest when it is known what there should be."""
@@ -83,6 +85,10 @@ class RegistryJson:
         """Say whether the file is, byte for byte, what *catalog* gives; memory stays bounded."""
         with durable.refusing(self.where):
             try:
+                if self._beside is not None and self._beside.is_all_of(
+                    self.where, start_of(catalog), len(catalog.published)
+                ):
+                    return True
                 return same_bytes(durable.read_parts(self.where, bytes_max=BYTES_MAX), parts(catalog))
             except FileNotFoundError:
                 return False
@@ -94,6 +100,14 @@ class RegistryJson:
                 return self._anchor_in(durable.read_start(self.where, START_BYTES_MAX))
             except FileNotFoundError:
                 return None
+
+    def beside(self) -> RowsBeside | None:
+        """Return what compares the file, as it is now, with the rows that a fold makes; None where there is none."""
+        with suppress(OSError, RefusedError):
+            descriptor = durable.open_regular(self.where, os.O_RDONLY)
+            start, separator, _ = os.pread(descriptor, START_BYTES_MAX, 0).partition(_MODELS)
+            self._beside = RowsBeside(descriptor, len(start) + len(separator), _END)
+        return self._beside
 
     def claimed_rows(self) -> Iterator[bytes]:
         """Yield the rows that the file has, whatever they are worth; none where it cannot be read."""
@@ -173,6 +187,16 @@ def parts(catalog: Catalog, rows: list[bytes] | None = None) -> Iterator[bytes]:
     Args:
         rows: of all models, where they are known.
     """
+    yield start_of(catalog)
+    between = b""
+    for some in filter(None, catalog.published.rows() if rows is None else [rows]):
+        yield between + ROW_END.join(some)
+        between = ROW_END
+    yield _END
+
+
+def start_of(catalog: Catalog) -> bytes:
+    """Return what stands before the first row. Raises RefusedError where there is no journal."""
     anchor = catalog.anchor()
     if anchor is None:
         raise RefusedError(f"{catalog.where}: expected a journal, got none")
@@ -183,12 +207,7 @@ def parts(catalog: Catalog, rows: list[bytes] | None = None) -> Iterator[bytes]:
             "active_model_id": catalog.active_id(),
         }
     )
-    yield start[:-1] + _MODELS
-    between = b""
-    for some in filter(None, catalog.published.rows() if rows is None else [rows]):
-        yield between + ROW_END.join(some)
-        between = ROW_END
-    yield _END
+    return start[:-1] + _MODELS
 
 
 def same_bytes(one: Iterator[bytes], other: Iterator[bytes]) -> bool:

@@ -38,6 +38,7 @@ def wire(
     *,
     lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
     sign_key: PrivateKey | None = None,
+    audited: bool = False,
     **settings: Any,
 ) -> tuple[Replay, Projector]:
     """
@@ -45,6 +46,8 @@ def wire(
 
     Args:
         journal: the URL of one on a cluster, of which *root* holds the mirror; None for one in *root* itself.
+
+        audited: the files are to be audited, so `registry.json` is compared with the fold while that goes on.
     """
     directory = durable.checked_path(root, "registry directory")
     registry_json = RegistryJson(directory, lock_timeout_seconds=lock_timeout_seconds)
@@ -52,7 +55,10 @@ def wire(
         opened = open_journal(f"file:{directory}", lock_timeout_seconds=lock_timeout_seconds)
     else:
         opened = open_mirrored(journal, directory, lock_timeout_seconds=lock_timeout_seconds)
-    replay = Replay(opened, claimed_rows=registry_json.claimed_rows, home=os.path.abspath(directory), **settings)
+    beside = registry_json.beside() if audited else None
+    replay = Replay(
+        opened, claimed_rows=registry_json.claimed_rows, home=os.path.abspath(directory), beside=beside, **settings
+    )
     projections: list[Projection] = [registry_json]
     if sign_key is None:
         projections.insert(0, UnsignedNote(directory, replay))  # whatever it imports, it imports before all is read

@@ -38,8 +38,11 @@ def line_at(descriptor: int, offset_bytes: int, entry_hash: str) -> bytes | None
 
 def line_behind(descriptor: int, offset_bytes: int, text: bytes) -> tuple[int, bytes] | None:
     """Return the first whole line behind *offset_bytes* that contains *text*, and where it begins; None if far off."""
-    data = os.pread(descriptor, _BEHIND_BYTES, offset_bytes)
-    found = data.find(text)
+    for size_bytes in (_SEARCH_BYTES, _BEHIND_BYTES):  # mostly it is near
+        data = os.pread(descriptor, size_bytes, offset_bytes)
+        found = data.find(text)
+        if found >= 0 and data.find(b"\n", found) > 0:
+            break
     first, last = data.rfind(b"\n", 0, max(0, found)) + 1, data.find(b"\n", max(0, found))
     return (offset_bytes + first, data[first:last]) if found >= 0 and 0 < first < last else None
 

@@ -21,6 +21,7 @@ from eventlog.engines import open_journal
 from eventlog.errors import JournalDamagedError, ModelogError
 from eventlog.journal import Journal
 from eventlog.replay import Replay
+from eventlog.rows_beside import RowsBeside
 from eventlog.second_half import Found, Middle, SecondHalf
 from projections import verify_registry
 
@@ -30,13 +31,14 @@ class Beside(SecondHalf):
 
     accepted = 0
 
-    def __init__(self, middle: Middle, journal: Journal) -> None:
+    def __init__(self, middle: Middle, journal: Journal, rows: RowsBeside | None) -> None:
         super().__init__(middle, -1)
         self._journal = journal
+        self._rows = rows
 
     def found(self) -> Found | None:
         try:
-            found = second_half.fold(self._journal, self.middle)
+            found = second_half.fold(self._journal, self.middle, self._rows)
         except ModelogError:
             return None
         Beside.accepted += found is not None
@@ -48,9 +50,9 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may use a second process uses `Beside`."""
 
     @contextmanager
-    def begun(journal: Journal) -> Iterator[SecondHalf | None]:
+    def begun(journal: Journal, rows: RowsBeside | None = None) -> Iterator[SecondHalf | None]:
         middle = second_half.middle_of(journal)
-        yield None if middle is None else Beside(middle, open_journal(str(Path(journal.where).parent)))
+        yield None if middle is None else Beside(middle, open_journal(str(Path(journal.where).parent)), rows)
 
     monkeypatch.setattr(second_half, "ENTRIES_MIN", 1)
     monkeypatch.setattr(second_half, "begun", begun)

@@ -121,7 +121,7 @@ def test_two_ids_with_one_hash_are_two(long: Place) -> None:
     replay = Replay(open_journal(str(long.registry_dir)))
     replay.catch_up()
     ids = event_ids.EventIds(replay.past)
-    ids._newest[hash("another")] = 1
+    ids._newest, ids._in_order = {hash("another")}, [0, hash("another")]
 
     assert ids.get("another") is None
     ids.add("another", 7)

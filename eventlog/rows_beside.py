@@ -1,0 +1,127 @@
+"""
+The rows of a file held against those that a fold makes, while it makes them: nothing is spelled or read a second time.
+
+What differs is only noticed here; whoever audits the file then looks at all of it, and says what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from msgspec import Struct
+
+from eventlog.file_state import state_of
+from eventlog.model_rows import ROW_END, ROW_START
+
+_WINDOW_BYTES = 256 << 10
+"""More than two rows have: an entry has 64 KiB at most, and a row is not six times as long."""
+
+
+class Alike(Struct, frozen=True):
+    """
+    A stretch of a file whose rows were found to be those of a fold.
+
+    Attributes:
+        start, end: its bytes; *end* is behind the last row and what ends it.
+
+        models: how many rows it has.
+
+        ended: nothing follows in the file but its end; *end* is then where that begins.
+    """
+
+    start: int
+    end: int
+    models: int
+    ended: bool = False
+
+
+class RowsBeside:
+    """
+    The rows that a file has behind its start.
+
+    Args:
+        descriptor: of the file, open for reading; it is closed when there is nothing more to compare.
+
+        first: where the first row begins.
+
+        end: the bytes at the file's end, in the place of what ends a row.
+
+        somewhere: begin with whatever row is shown first, wherever that stands; ids must then be in order.
+    """
+
+    def __init__(self, descriptor: int, first: int, end: bytes, *, somewhere: bool = False) -> None:
+        self._descriptor, self._first, self._end = descriptor, first, end
+        self._state, self._start = state_of(os.fstat(descriptor)), self._read(first, 0)
+        self._somewhere, self._stopped = somewhere, False
+        self.alike = Alike(first, first, 0)
+
+    def __del__(self) -> None:
+        """Compare no more."""
+        self._stop()
+
+    def behind(self) -> RowsBeside | None:
+        """Return what compares rows from somewhere behind the first on; None where nothing is compared any more."""
+        if self._stopped:
+            return None
+        return RowsBeside(os.dup(self._descriptor), self._first, self._end, somewhere=True)
+
+    def show(self, rows: bytes, models: int) -> None:
+        """Compare the rows of the next *models*, each with `ROW_END` behind it."""
+        if self._stopped:
+            return
+        if self._somewhere:
+            self._somewhere, start = False, self._place_of(rows)
+            self.alike = Alike(start, start, 0)
+        at = self.alike
+        found = self._read(len(rows) + len(self._end), at.end)
+        if found.startswith(rows):
+            self.alike = Alike(at.start, at.end + len(rows), at.models + models)
+            return
+        self._stop()
+        last = found[: -len(self._end)]
+        if found == last + self._end and rows.startswith(last + ROW_END):
+            self.alike = Alike(at.start, at.end + len(last), at.models + last.count(ROW_END) + 1, ended=True)
+
+    def go_on(self, other: Alike | None) -> None:
+        """Add what another process has found, and compare no more."""
+        at = self.alike
+        if not self._stopped and other is not None and other.start == at.end:
+            self.alike = Alike(at.start, other.end, at.models + other.models, other.ended)
+        self._stop()
+
+    def is_all_of(self, path: str, start: bytes, models: int) -> bool:
+        """Say whether the file at *path* is *start*, the rows of so many models as they were shown, and its end."""
+        at = self.alike
+        return (
+            at.ended
+            and (at.start, at.models, at.end) == (len(start), models, self._state[2] - len(self._end))
+            and self._start == start
+            and state_of(os.lstat(path)) == self._state
+        )
+
+    def _stop(self) -> None:
+        if not self._stopped:
+            self._stopped = True
+            os.close(self._descriptor)
+
+    def _read(self, size_bytes: int, offset_bytes: int) -> bytes:
+        """Return what stands there; nothing where that cannot be read."""
+        with suppress(OSError):
+            return os.pread(self._descriptor, size_bytes, offset_bytes)
+        return b""
+
+    def _place_of(self, rows: bytes) -> int:
+        """Return where the first of *rows* would begin, found by halves."""
+        wanted = rows[: rows.find(b'"', len(ROW_START)) + 1]
+        low, high = self._first, self._state[2]
+        while high - low > _WINDOW_BYTES:
+            middle = (low + high) // 2
+            found = self._read(_WINDOW_BYTES, middle)
+            at = found.find(ROW_END + ROW_START) + len(ROW_END)
+            if at < len(ROW_END) or found[at : at + len(wanted)] >= wanted:
+                high = middle
+            else:
+                low = middle + at
+        found = self._read(2 * _WINDOW_BYTES, low)
+        return low if found.startswith(wanted) else low + found.find(ROW_END + wanted) + len(ROW_END)
