@@ -5,6 +5,9 @@ Models many at a time; their rows, as `registry.json` has them, and the hash by 
 
 The hash before stands there as 64 hex digits, or as 64 zeros where there is none; each row ends in a comma and a
 newline. So rows that lie anywhere are proven, block by block, without the entries they were made of.
+
+Rows are handed on without `ROW_END`, so without their last brace: they are split and joined there by the thousand, and
+whoever shows a row can say more in it.
 """
 
 from __future__ import annotations
@@ -28,7 +31,9 @@ from eventlog.events import Event
 from eventlog.model import ModelMetadata, published_by, shown
 from eventlog.runs import StoredPublication, event_of
 
-ROW_END = b",\n"
+ROW_END = b"},\n"
+"""What stands behind each row; nowhere else in it, for in JSON a newline is spelled."""
+
 _PIECE = 256
 
 _PATHS_ARE_UTF8 = sys.getfilesystemencoding() == "utf-8"
@@ -58,8 +63,8 @@ class _Row(Struct, frozen=True, gc=False):
 
 
 def rows_of(publications: Sequence[StoredPublication | Event]) -> list[bytes]:
-    """Return the row of each model that *publications* published: a JSON object, in one line and without its end."""
-    return _lines(publications).split(b"\n")[:-1]
+    """Return the row of each model that *publications* published, without its end."""
+    return _lines(publications).split(b"}\n")[:-1]
 
 
 def rows_in_pieces(publications: Iterable[StoredPublication | Event]) -> Iterator[list[bytes]]:
@@ -81,13 +86,18 @@ def models_of(publications: Sequence[StoredPublication | Event], home: str | Non
 
 def models_in(rows: Sequence[bytes], home: str | None = None) -> list[ModelMetadata] | None:
     """Return the models of *rows*; None where a path may not be what a row has: that only spells odd bytes out."""
-    text = ROW_END.join(located_rows(rows, home))
-    return None if _ODD_BYTE in text or not (_PATHS_ARE_UTF8 or text.isascii()) else _decoder.decode(b"[%b]" % text)
+    text = array_of(located_rows(rows, home))
+    return None if _ODD_BYTE in text or not (_PATHS_ARE_UTF8 or text.isascii()) else _decoder.decode(text)
+
+
+def array_of(rows: Sequence[bytes]) -> bytes:
+    """Return *rows* as a JSON array."""
+    return b"[%b}]" % ROW_END.join(rows) if rows else b"[]"
 
 
 def located_rows(rows: Sequence[bytes], home: str | None) -> Sequence[bytes]:
     """Return *rows* with the paths of artifacts that the registry keeps as they are on this machine."""
-    if home is None or not any(_KEPT_MARK in row for row in rows):
+    if home is None or _KEPT_MARK not in ROW_END.join(rows):
         return rows
     start = _encoder.encode(os.path.join(path_to_text(home)[0], ""))[1:-1].replace(b"\\", b"\\\\")
     return [_KEPT_PATH.sub(rb"\1%b\2" % start, row, count=1) if _KEPT_MARK in row else row for row in rows]
@@ -121,7 +131,7 @@ class RowsHash:
     def extend(self, publications: Sequence[StoredPublication | Event]) -> None:
         """Go on by the rows of *publications*; not before a snapshot that is known."""
         assert self._known is None, "its own entry comes first"
-        self._digest.update(_lines(publications).replace(b"\n", ROW_END))
+        self._digest.update(_lines(publications).replace(b"\n", b",\n"))
 
     def hexdigest(self) -> str:
         """Return what a snapshot tells here."""

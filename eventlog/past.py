@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 
 import msgspec
 
@@ -36,11 +35,15 @@ class Past:
 
         folded: returns the state of the fold; nothing beyond it is read.
 
-        claimed_rows: yields what somebody says are the rows of all models; believed as far as a snapshot proves it.
+        claimed_rows: yields what somebody says are the rows of all models, some at a time; believed as far as a
+            snapshot proves it.
     """
 
     def __init__(
-        self, journal: Journal, folded: Callable[[], Catalog], claimed_rows: Callable[[], Iterable[bytes]] = tuple
+        self,
+        journal: Journal,
+        folded: Callable[[], Catalog],
+        claimed_rows: Callable[[], Iterable[Sequence[bytes]]] = tuple,
     ) -> None:
         self._journal = journal
         self._claimed_rows = claimed_rows
@@ -74,10 +77,13 @@ class Past:
 
     def rows(self, stop: int) -> Iterator[Sequence[bytes]]:
         """Yield the rows of the models that the first *stop* events published, some at a time. Raises as `events`."""
-        claimed = iter(self._claimed_rows())
+        claimed, left = iter(self._claimed_rows()), list[bytes]()
         start, models, prev = 0, 0, chain.GENESIS
         for position, data in list(self._back(stop + 1))[::-1]:
-            rows = list(islice(claimed, max(0, data.models - models)))
+            count = max(0, data.models - models)
+            while len(left) < count and (more := next(claimed, None)) is not None:
+                left += more
+            rows, left = left[:count], left[count:]
             if data.rows_hash == model_rows.hash_behind(prev, rows):
                 yield rows
             else:

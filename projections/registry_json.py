@@ -37,7 +37,7 @@ START_BYTES_MAX = 4_096
 FRESH_ENTRIES_MAX = 1_024
 LAG_DIVISOR = 16
 _MODELS = b',"models":[\n'
-_END = b"\n]}\n"
+_LAST_END, _END = b"}", b"\n]}\n"
 _ROW_BYTES_MAX = 1 << 20
 """No row is nearly as long: an entry has 64 KB at most."""
 
@@ -95,17 +95,17 @@ class RegistryJson:
             except FileNotFoundError:
                 return None
 
-    def claimed_rows(self) -> Iterator[bytes]:
-        """Yield the rows that the file has, whatever they are worth; none where it cannot be read."""
+    def claimed_rows(self) -> Iterator[list[bytes]]:
+        """Yield the rows that the file has, some at a time, whatever they are worth; none where it cannot be read."""
         with suppress(OSError, RefusedError):
             parts = durable.read_parts(self.where, bytes_max=BYTES_MAX)
             _, separator, left = next(parts, b"").partition(_MODELS)
             for part in parts if separator else ():
                 *rows, left = (left + part).split(ROW_END)
-                yield from rows
+                yield rows
                 if len(left) > _ROW_BYTES_MAX:
                     return
-            yield from left.removesuffix(_END).split(ROW_END)
+            yield left.removesuffix(_LAST_END + _END).split(ROW_END)
 
     def may_lag(self, applied: Anchor, catalog: Catalog) -> bool:
         """Say so of a long file that lacks but a small part; see the top of the module."""
@@ -188,7 +188,7 @@ def parts(catalog: Catalog, rows: list[bytes] | None = None) -> Iterator[bytes]:
     for some in filter(None, catalog.published.rows() if rows is None else [rows]):
         yield between + ROW_END.join(some)
         between = ROW_END
-    yield _END
+    yield (_LAST_END if between else b"") + _END
 
 
 def same_bytes(one: Iterator[bytes], other: Iterator[bytes]) -> bool:
