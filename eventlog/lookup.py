@@ -13,7 +13,7 @@ from typing import Protocol
 
 from eventlog.events import Event
 from eventlog.model import ModelMetadata, published_by
-from eventlog.model_id import MODEL_ID
+from eventlog.model_id import is_model_id
 from eventlog.model_rows import models_in, models_of, rows_in_pieces
 from eventlog.runs import StoredPublication, event_of
 
@@ -171,7 +171,7 @@ class Publications(Mapping[str, Event]):
 
     def _older(self, model_id: str) -> Event | None:
         """Find a publication that is not kept."""
-        if self._history is None or self._older_stop == 0 or not MODEL_ID.fullmatch(model_id):
+        if self._history is None or self._older_stop == 0 or not is_model_id(model_id):
             return None
         if model_id[:_SECOND] >= self._second and model_id not in self.newest:
             return None

@@ -16,6 +16,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from hashlib import sha256
 from itertools import islice, starmap
 from operator import attrgetter
@@ -39,12 +40,11 @@ _PIECE = 256
 _PATHS_ARE_UTF8 = sys.getfilesystemencoding() == "utf-8"
 _ODD_BYTE = b"\\\\x"
 _KEPT_MARK = b'"artifact_path":"%b/' % KEPT.encode()
-_KEPT_PATH = re.compile(
-    rb'^(\{"model_id":"[^"]*","backend":"(?:[^"\\]|\\.)*","artifact_path":")'
+_KEPT_PATH = (
+    rb'(?m)^(\{"model_id":"[^"]*","backend":"(?:[^"\\]|\\.)*","artifact_path":")'
     rb'(%b/(?:sha256|trees)/([0-9a-f]{2})/(\3[0-9a-f]{62})","sha256":"\4")' % KEPT.encode()
 )
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(list[ModelMetadata])
 _attributes = attrgetter(
     "subject", "data.backend", "data.artifact_path", "data.sha256", "time", "data.dataset_metadata"
 )
@@ -87,7 +87,12 @@ def models_of(publications: Sequence[StoredPublication | Event], home: str | Non
 def models_in(rows: Sequence[bytes], home: str | None = None) -> list[ModelMetadata] | None:
     """Return the models of *rows*; None where a path may not be what a row has: that only spells odd bytes out."""
     text = array_of(located_rows(rows, home))
-    return None if _ODD_BYTE in text or not (_PATHS_ARE_UTF8 or text.isascii()) else _decoder.decode(text)
+    return None if _ODD_BYTE in text or not (_PATHS_ARE_UTF8 or text.isascii()) else _decoder().decode(text)
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[list[ModelMetadata]]:
+    return msgspec.json.Decoder(list[ModelMetadata])
 
 
 def array_of(rows: Sequence[bytes]) -> bytes:
@@ -97,10 +102,11 @@ def array_of(rows: Sequence[bytes]) -> bytes:
 
 def located_rows(rows: Sequence[bytes], home: str | None) -> Sequence[bytes]:
     """Return *rows* with the paths of artifacts that the registry keeps as they are on this machine."""
-    if home is None or _KEPT_MARK not in ROW_END.join(rows):
+    text = ROW_END.join(rows)
+    if home is None or _KEPT_MARK not in text:
         return rows
     start = _encoder.encode(os.path.join(path_to_text(home)[0], ""))[1:-1].replace(b"\\", b"\\\\")
-    return [_KEPT_PATH.sub(rb"\1%b\2" % start, row, count=1) if _KEPT_MARK in row else row for row in rows]
+    return re.sub(_KEPT_PATH, rb"\1%b\2" % start, text).split(ROW_END)
 
 
 def hash_behind(prev: str, rows: Sequence[bytes]) -> str:

@@ -14,8 +14,6 @@ as soon as a sixteenth of the entries is missing in it, and by `rebuild`; so a p
 long the history is. `applied_size` says how far the file has got, and what the runtime reads is never late.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress

@@ -1,7 +1,5 @@
 """What `list` shows of the models where it is not JSON, which needs none of this."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
@@ -58,8 +56,11 @@ def _table(pieces: Iterable[Sequence[bytes]], active: str | None) -> Table | Non
         text = array_of(some)
         ids, backends, paths, hashes, times, metadata = zip(*map(astuple, _cells.decode(text)), strict=True)
         place = ids.index(active) if active in ids else None
+        stars = [""] * len(ids)
+        if place is not None:
+            stars[place] = "*"
         columns = (
-            ["*" if number == place else "" for number in range(len(ids))],
+            stars,
             ids,
             [time[:_SECONDS].replace("T", " ") for time in times],
             backends,

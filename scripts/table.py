@@ -64,7 +64,8 @@ class Table:
             output.print_line("\n".join(reversed(lines) if backwards else lines))
 
     def _lines(self, piece: _Piece) -> list[str]:
-        padded = map(_padded, piece.columns, self._widths)
+        *columns, last = piece.columns
+        padded = [*map(_padded, columns, self._widths), last.split("\n")]
         return list(map(str.rstrip, map(_GAP.join, zip(*padded, strict=True))))
 
 
@@ -95,5 +96,6 @@ def _padded(column: str, width: int) -> list[str]:
     """Return the cells of a column, each *width* wide."""
     cells = column.split("\n")
     if column.isascii():
-        return [cell.ljust(width) for cell in cells]
+        all_full = len(column) == (width + 1) * len(cells) - 1
+        return cells if all_full else [cell.ljust(width) for cell in cells]
     return [cell + " " * (width - _width(cell)) for cell in cells]
