@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from msgspec import Struct
 from eventlog.catalog import Catalog
 from eventlog.events import Event, ModelPublished
 from eventlog.model import ModelMetadata, path_shown, published_by
-from eventlog.model_rows import located_rows, rows_in_pieces
+from eventlog.model_rows import blocks_of, located_rows, rows_in
 
 if TYPE_CHECKING:
     from eventlog.where import Condition
@@ -74,50 +74,42 @@ def models(catalog: Catalog, listing: Listing) -> list[ModelMetadata]:
     return found if listing.reverse else found[::-1]
 
 
-def rows(catalog: Catalog, listing: Listing) -> tuple[Iterator[Sequence[bytes]], bool]:
+def blocks(catalog: Catalog, listing: Listing) -> tuple[Iterator[bytes], bool]:
     """
-    Return the rows of the models that are wanted, some at a time; and whether the last of them is the first wanted.
+    Return the rows of the models that are wanted, in blocks; and whether the last of them is the first wanted.
 
     Where all are wanted, they come as they were published, which takes the least; whoever wants the newest first has
     to wait for it. See `eventlog.model_rows`.
     """
     if not listing.is_all():
-        return some_rows(catalog, listing), False
-    return (located_rows(some, catalog.home) for some in catalog.published.rows()), not listing.reverse
+        return blocks_in_order(catalog, listing), False
+    return (located_rows(block, catalog.home) for block in catalog.published.rows() if block), not listing.reverse
 
 
-def some_rows(catalog: Catalog, listing: Listing) -> Iterator[Sequence[bytes]]:
+def blocks_in_order(catalog: Catalog, listing: Listing) -> Iterator[bytes]:
     """Yield them in the order that is wanted, from the entries; memory stays bounded where nothing is sorted."""
-    for some in rows_in_pieces(publications(catalog, listing)):
-        yield located_rows(some, catalog.home)
+    for block in blocks_of(publications(catalog, listing)):
+        yield located_rows(block, catalog.home)
 
 
-def marked(rows: Sequence[bytes], active_id: str | None) -> list[bytes]:
-    """Return *rows* as JSON objects, each of which also says whether its model is active."""
+def marked(block: bytes, active_id: str | None) -> list[bytes]:
+    """Return the rows as JSON objects, each of which also says whether its model is active."""
+    rows = rows_in(block)
     found = [row + _NOT_ACTIVE for row in rows]
-    place = place_of(active_id, rows)
+    start = b'{"model_id":"%b"' % (active_id or "none").encode()
+    place = next((number for number, row in enumerate(rows) if row.startswith(start)), None)
     if place is not None:
         found[place] = rows[place] + _ACTIVE
     return found
 
 
-def joined(rows: Sequence[bytes], active_id: str | None) -> bytes:
-    """Return the same with commas between; in one piece, which takes a fifth of the time."""
-    place = place_of(active_id, rows)
-    if place is not None:
-        parts = joined(rows[:place], None), rows[place] + _ACTIVE, joined(rows[place + 1 :], None)
-        return b",".join(filter(None, parts))
-    return (_NOT_ACTIVE + b",").join(rows) + _NOT_ACTIVE if rows else b""
-
-
-def place_of(model_id: str | None, rows: Sequence[bytes]) -> int | None:
-    """Return which of *rows* is a model's, or None."""
-    if model_id is None:
-        return None
-    start = b'{"model_id":"%b"' % model_id.encode()
-    if start not in b"".join(rows):  # the quick way, though in one row there may be the text of another
-        return None
-    return next((number for number, row in enumerate(rows) if row.startswith(start)), None)
+def joined(block: bytes, active_id: str | None, *, backwards: bool) -> bytes:
+    """Return the same with commas between, perhaps *backwards*."""
+    if (active_id or "none").encode() in block:
+        found, between, end = marked(block, active_id), b",", b""
+    else:  # so are nearly all: in two calls, which takes a fifth of the time
+        found, between, end = rows_in(block), _NOT_ACTIVE + b",", _NOT_ACTIVE
+    return between.join(found[::-1] if backwards else found) + end
 
 
 def publications(catalog: Catalog, listing: Listing) -> Iterator[Event]:

@@ -6,8 +6,8 @@ Models many at a time; their rows, as `registry.json` has them, and the hash by 
 The hash before stands there as 64 hex digits, or as 64 zeros where there is none; each row ends in a comma and a
 newline. So rows that lie anywhere are proven, block by block, without the entries they were made of.
 
-Rows are handed on without `ROW_END`, so without their last brace: they are split and joined there by the thousand, and
-whoever shows a row can say more in it.
+So they are handed on in blocks: some rows, each with its `ROW_END`, as they stand in the file; what is done with a
+block is done with all of it at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from hashlib import sha256
 from itertools import islice, starmap
@@ -33,7 +33,10 @@ from eventlog.model import ModelMetadata, published_by, shown
 from eventlog.runs import StoredPublication, event_of
 
 ROW_END = b"},\n"
-"""What stands behind each row; nowhere else in it, for in JSON a newline is spelled."""
+"""What each row of a block ends in; nowhere else in it, for in JSON a newline is spelled."""
+
+Take = Callable[[int], bytes]
+"""Returns the next so many rows as a block: what somebody says they are."""
 
 _PIECE = 256
 
@@ -62,16 +65,30 @@ class _Row(Struct, frozen=True, gc=False):
     dataset_metadata: dict[str, Any]
 
 
-def rows_of(publications: Sequence[StoredPublication | Event]) -> list[bytes]:
-    """Return the row of each model that *publications* published, without its end."""
-    return _lines(publications).split(b"}\n")[:-1]
+def block_of(publications: Sequence[StoredPublication | Event]) -> bytes:
+    """Return the rows of the models that *publications* published."""
+    if any(map(_path_hex, publications)):
+        rows: list[Any] = list(map(shown, map(event_of, publications)))
+    else:
+        rows = list(starmap(_Row, map(_attributes, publications)))
+    return _encoder.encode_lines(rows).replace(b"\n", b",\n")
 
 
-def rows_in_pieces(publications: Iterable[StoredPublication | Event]) -> Iterator[list[bytes]]:
+def blocks_of(publications: Iterable[StoredPublication | Event]) -> Iterator[bytes]:
     """Yield the same, some at a time, so that memory stays bounded."""
     left = iter(publications)
     while some := list(islice(left, _PIECE)):
-        yield rows_of(some)
+        yield block_of(some)
+
+
+def rows_in(block: bytes) -> list[bytes]:
+    """Return each row without its end, so without its last brace: whoever shows a row can say more in it."""
+    return block.split(ROW_END)[:-1]
+
+
+def array_of(block: bytes) -> bytes:
+    """Return the rows as a JSON array."""
+    return b"".join((b"[", memoryview(block)[: -len(b",\n")], b"]"))
 
 
 def models_of(publications: Sequence[StoredPublication | Event], home: str | None = None) -> list[ModelMetadata]:
@@ -84,9 +101,9 @@ def models_of(publications: Sequence[StoredPublication | Event], home: str | Non
     ]
 
 
-def models_in(rows: Sequence[bytes], home: str | None = None) -> list[ModelMetadata] | None:
-    """Return the models of *rows*; None where a path may not be what a row has: that only spells odd bytes out."""
-    text = array_of(located_rows(rows, home))
+def models_in(block: bytes, home: str | None = None) -> list[ModelMetadata] | None:
+    """Return the models of the rows; None where a path may not be what a row has: that only spells odd bytes out."""
+    text = array_of(located_rows(block, home))
     return None if _ODD_BYTE in text or not (_PATHS_ARE_UTF8 or text.isascii()) else _decoder().decode(text)
 
 
@@ -95,23 +112,19 @@ def _decoder() -> msgspec.json.Decoder[list[ModelMetadata]]:
     return msgspec.json.Decoder(list[ModelMetadata])
 
 
-def array_of(rows: Sequence[bytes]) -> bytes:
-    """Return *rows* as a JSON array."""
-    return b"[%b}]" % ROW_END.join(rows) if rows else b"[]"
-
-
-def located_rows(rows: Sequence[bytes], home: str | None) -> Sequence[bytes]:
-    """Return *rows* with the paths of artifacts that the registry keeps as they are on this machine."""
-    text = ROW_END.join(rows)
-    if home is None or _KEPT_MARK not in text:
-        return rows
+def located_rows(block: bytes, home: str | None) -> bytes:
+    """Return *block* with the paths of artifacts that the registry keeps as they are on this machine."""
+    if home is None or _KEPT_MARK not in block:
+        return block
     start = _encoder.encode(os.path.join(path_to_text(home)[0], ""))[1:-1].replace(b"\\", b"\\\\")
-    return re.sub(_KEPT_PATH, rb"\1%b\2" % start, text).split(ROW_END)
+    return re.sub(_KEPT_PATH, rb"\1%b\2" % start, block)
 
 
-def hash_behind(prev: str, rows: Sequence[bytes]) -> str:
-    """Return the hash that a snapshot tells which stands *rows* behind the one that tells *prev*."""
-    return sha256(prev.encode() + ROW_END.join([*rows, b""])).hexdigest()
+def hash_behind(prev: str, block: bytes) -> str:
+    """Return the hash that a snapshot tells which stands the rows of *block* behind the one that tells *prev*."""
+    digest = sha256(prev.encode())
+    digest.update(block)
+    return digest.hexdigest()
 
 
 class RowsHash:
@@ -137,17 +150,8 @@ class RowsHash:
     def extend(self, publications: Sequence[StoredPublication | Event]) -> None:
         """Go on by the rows of *publications*; not before a snapshot that is known."""
         assert self._known is None, "its own entry comes first"
-        self._digest.update(_lines(publications).replace(b"\n", b",\n"))
+        self._digest.update(block_of(publications))
 
     def hexdigest(self) -> str:
         """Return what a snapshot tells here."""
         return self._known or self._digest.hexdigest()
-
-
-def _lines(publications: Sequence[StoredPublication | Event]) -> bytes:
-    """Return the rows, each with a newline behind it."""
-    if any(map(_path_hex, publications)):
-        rows: list[Any] = list(map(shown, map(event_of, publications)))
-    else:
-        rows = list(starmap(_Row, map(_attributes, publications)))
-    return _encoder.encode_lines(rows)

@@ -49,7 +49,7 @@ class Replay:
         whole: bool = False,
         processes: int = 1,
         piecemeal: bool = False,
-        claimed_rows: Callable[[], Iterable[Sequence[bytes]]] = tuple,
+        claimed_rows: Callable[[], Callable[[int], bytes]] = lambda: lambda _: b"",
         home: str | None = None,
     ) -> None:
         self.journal, self.home, self._claimed_rows = journal, home, claimed_rows

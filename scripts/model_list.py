@@ -1,6 +1,6 @@
 """What `list` shows of the models where it is not JSON, which needs none of this."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
@@ -37,23 +37,24 @@ def show(output_format: str, catalog: Catalog, wanted: Listing) -> bool:
     """Print the models that are wanted, but as JSON; say whether that is an answer, also where there are none."""
     if output_format != "table":  # some rows at a time, however many there are
         active = catalog.active_id()
-        spelled = chain.from_iterable(listing.marked(some, active) for some in listing.some_rows(catalog, wanted))
+        blocks = listing.blocks_in_order(catalog, wanted)
+        spelled = chain.from_iterable(listing.marked(block, active) for block in blocks)
         found = map(msgspec.Raw if output_format == "jsonl" else msgspec.json.decode, spelled)
         rows.print_rows(found, models.ATTRIBUTES, output_format)
         return True
-    pieces, backwards = listing.rows(catalog, wanted)
-    table = _table(pieces, catalog.active_id())
+    blocks, backwards = listing.blocks(catalog, wanted)
+    table = _table(blocks, catalog.active_id())
     if table is not None:
         table.print(backwards=backwards)
     return table is not None
 
 
-def _table(pieces: Iterable[Sequence[bytes]], active: str | None) -> Table | None:
-    """Return the table of the models whose rows are in *pieces*, or None where there is none."""
+def _table(blocks: Iterable[bytes], active: str | None) -> Table | None:
+    """Return the table of the models whose rows are in *blocks*, or None where there is none."""
     table = None
-    for some in filter(None, pieces):
+    for block in blocks:
         table = table or Table(_HEADINGS)
-        text = array_of(some)
+        text = array_of(block)
         ids, backends, paths, hashes, times, metadata = zip(*map(astuple, _cells.decode(text)), strict=True)
         place = ids.index(active) if active in ids else None
         stars = [""] * len(ids)

@@ -81,7 +81,7 @@ def command(
 
 def _print_json(catalog: Catalog, wanted: Listing) -> bool:
     active = catalog.active_id()
-    pieces, backwards = listing.rows(catalog, wanted)
-    parts = [listing.joined(rows[::-1] if backwards else rows, active) for rows in pieces if rows]
+    blocks, backwards = listing.blocks(catalog, wanted)
+    parts = [listing.joined(block, active, backwards=backwards) for block in blocks]
     output.print_json_array(parts[::-1] if backwards else parts)
     return True
