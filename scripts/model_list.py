@@ -37,10 +37,13 @@ def show(output_format: str, catalog: Catalog, wanted: Listing) -> bool:
     """Print the models that are wanted, but as JSON; say whether that is an answer, also where there are none."""
     if output_format != "table":  # some rows at a time, however many there are
         active = catalog.active_id()
-        blocks = listing.blocks_in_order(catalog, wanted)
-        spelled = chain.from_iterable(listing.marked(block, active) for block in blocks)
-        found = map(msgspec.Raw if output_format == "jsonl" else msgspec.json.decode, spelled)
-        rows.print_rows(found, models.ATTRIBUTES, output_format)
+        found = (listing.marked(block, active) for block in listing.blocks_in_order(catalog, wanted))
+        if output_format == "jsonl":
+            for some in found:
+                output.print_json_lines(some)
+        else:
+            values = map(msgspec.json.decode, chain.from_iterable(found))
+            rows.print_rows(values, models.ATTRIBUTES, output_format)
         return True
     blocks, backwards = listing.blocks(catalog, wanted)
     table = _table(blocks, catalog.active_id())

@@ -65,6 +65,16 @@ def print_json_array(parts: Sequence[bytes]) -> None:
     _print("]" if parts else "[]")
 
 
+def print_json_lines(values: Sequence[bytes]) -> None:
+    """Print each of *values*, which are JSON, as `print_json` does on one line."""
+    lines = b"\n".join(values)
+    if values and lines.isascii() and b"" not in lines:
+        _print(lines.decode())
+        return
+    for value in values:
+        print_json(msgspec.Raw(value), one_line=True)
+
+
 def json_text(value: Any) -> str:
     """Return *value* as JSON on one line, with everything spelled out that stdout cannot show."""
     text = msgspec.json.encode(value).decode()

@@ -111,3 +111,21 @@ def test_parts_of_an_array_on_a_terminal(monkeypatch, pseudo_terminal, parts):
     shown = pseudo_terminal.shown()
     assert json.loads(shown) == values
     assert (len(shown.splitlines()) > 1) == (values != [])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("values", [[], ["a", 1], ["a", "\u6a21", "\x7f\u202e"]], ids=len)
+def test_lines_of_json(monkeypatch, values, encoding):
+    """Many at once are printed as one by one."""
+    outs = []
+    for printing in (
+        lambda: [output.print_json(value, one_line=True) for value in values],
+        lambda: output.print_json_lines(list(map(msgspec.json.encode, values))),
+    ):
+        raw = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+        printing()
+        outs.append(raw.getvalue())
+
+    assert outs[0] == outs[1]
+    assert [json.loads(line) for line in outs[0].decode(encoding).splitlines()] == values
