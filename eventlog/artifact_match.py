@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from eventlog import manifest
 from eventlog.artifact_path import path_to_text
+from eventlog.artifact_signature import Signature
 from eventlog.artifacts import Artifact
 from eventlog.events import Event, ModelPublished
-from eventlog.model_signature import Signature
 from eventlog.vault import Vault
 
 

@@ -25,7 +25,7 @@ from msgspec import Struct
 from eventlog import receipt
 from eventlog.artifact_path import DIGEST, kept_path
 from eventlog.errors import RefusedError
-from eventlog.model_id import MODEL_ID
+from eventlog.model_id import is_model_id
 
 FORMAT = "modelog-bundle-v1"
 TABLE, NOTE, JOURNAL = "bundle.json", "tree_head.note", "journal.jsonl"
@@ -141,7 +141,7 @@ def parse(data: bytes, where: str) -> Table:
         raise RefusedError(f"{where}: expected the one spelling of it, got another")
     if not 0 <= table.start.size <= table.end.size or table.end.size == 0:
         raise RefusedError(f"{where}: expected a segment, got entries {table.start.size} to {table.end.size}")
-    if not all(map(MODEL_ID.fullmatch, table.models)) or len(set(table.models)) != len(table.models):
+    if not all(map(is_model_id, table.models)) or len(set(table.models)) != len(table.models):
         raise RefusedError(f"{where}: expected each model once, got {table.models!r:.200}")
     if any(member.size_bytes < 0 or not DIGEST.fullmatch(member.sha256) for member in table.members):
         raise RefusedError(f"{where}: expected a size and a SHA-256 of each member, got another")

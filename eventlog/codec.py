@@ -12,8 +12,6 @@ an event, and the stored bytes are the hashed bytes.
 Source: CloudEvents 1.0.2, JSON event format; `sequence` is its documented extension.
 """
 
-from __future__ import annotations
-
 from datetime import UTC
 from functools import cache
 from typing import Any, Literal
@@ -26,7 +24,7 @@ from eventlog.dataset_metadata import DEPTH_MAX, too_deep
 from eventlog.errors import JournalDamagedError, RefusedError, UnsupportedFormatError
 from eventlog.events import EVENT_TYPES, FORMAT_VERSION, Data, Event, JournalCreated, ModelPublished, Time
 from eventlog.journal import ENTRY_BYTES_MAX
-from eventlog.model_id import MODEL_ID
+from eventlog.model_id import is_model_id
 
 SOURCE = "urn:uuid:"
 """What stands before the journal's id in each entry."""
@@ -174,7 +172,7 @@ def _check_place(event: Event, envelope: _Envelope, journal_id: str | None, wher
         raise _misfit(where, event.position, f"sequence {event.position:020d}", envelope.sequence)
     if event.time.tzinfo is not UTC:
         raise _misfit(where, event.position, "a time in UTC", event.time.isoformat())
-    if event.type.startswith(("model.", "runtime.")) and not MODEL_ID.fullmatch(event.subject or ""):
+    if event.type.startswith(("model.", "runtime.")) and not is_model_id(event.subject or ""):
         raise _misfit(where, event.position, "a model id as subject", repr(event.subject))
 
 

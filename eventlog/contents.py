@@ -1,7 +1,5 @@
 """What is in a model's file, as an event tells it; and how headers are read, which are other people's bytes."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 

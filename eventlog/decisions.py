@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from eventlog.artifact_path import kept_path, path_to_text
+from eventlog.artifact_signature import Signature
 from eventlog.artifacts import Artifact
 from eventlog.catalog import Catalog
 from eventlog.catalog_state import ACTIVE
@@ -23,7 +24,6 @@ from eventlog.events import WANTED_CHARACTERS_MAX, Data, Event, ModelPublished, 
 from eventlog.journal import Anchor
 from eventlog.model import ModelMetadata, model_of
 from eventlog.model_id import new_model_id
-from eventlog.model_signature import Signature
 from eventlog.training_events import Training
 
 

@@ -89,16 +89,16 @@ def open_regular(path: str, flags: int) -> int:
     return descriptor
 
 
-def read_parts(path: str, *, bytes_max: int) -> Iterator[bytes]:
+def read_parts(path: str, *, bytes_max: int, part_bytes: int = 1 << 20) -> Iterator[bytes]:
     """
-    Yield the bytes of a regular file, a mebibyte at a time.
+    Yield the bytes of a regular file, *part_bytes* at a time.
 
     Raises RefusedError where it is not one, or has more than *bytes_max* bytes, and OSError as `os.open` and `os.read`.
     """
     descriptor = open_regular(path, os.O_RDONLY)
     try:
         total = 0
-        while chunk := os.read(descriptor, 1 << 20):
+        while chunk := os.read(descriptor, part_bytes):
             total += len(chunk)
             if total > bytes_max:
                 raise RefusedError(f"{path}: expected at most {bytes_max} bytes, got more")

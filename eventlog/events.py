@@ -5,17 +5,15 @@ A new optional field may join an event at its end with a default that is left ou
 is a new version of the type (`model.published.v2`) and an upcaster. `README.md` has the checklist.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from eventlog.artifact_signature import Signature
 from eventlog.contents import Contents
 from eventlog.journal import Anchor
 from eventlog.key_events import KeyAdded, KeyRevoked
-from eventlog.model_signature import Signature
 from eventlog.retention_events import ArtifactRemoved, ModelHeld, ModelReinstated, ModelReleased, ModelRetired
 from eventlog.snapshot import Activation, SettingsChanged, SnapshotTaken
 from eventlog.training_events import Training, TrainingFailed

@@ -1,7 +1,5 @@
 """Which keys may sign a journal's tree heads: the events that say so, and what follows from them for one key."""
 
-from __future__ import annotations
-
 from msgspec import Struct
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from eventlog.catalog import Catalog
 from eventlog.events import Event, ModelPublished
 from eventlog.model import ModelMetadata, path_shown, published_by
-from eventlog.model_rows import located_rows, rows_in_pieces, rows_of
+from eventlog.model_rows import blocks_of, located_rows, rows_in
 
 if TYPE_CHECKING:
     from eventlog.where import Condition
@@ -32,6 +32,8 @@ ATTRIBUTES = (
     "displaced",
 )
 """What a model may be filtered and sorted by, beside its metadata."""
+
+_ACTIVE, _NOT_ACTIVE = b',"active":true}', b',"active":false}'
 
 
 class Listing(Struct, frozen=True):
@@ -72,18 +74,42 @@ def models(catalog: Catalog, listing: Listing) -> list[ModelMetadata]:
     return found if listing.reverse else found[::-1]
 
 
-def rows(catalog: Catalog, listing: Listing) -> list[bytes]:
-    """Return the rows of the models that are wanted, in the order that is wanted; see `eventlog.model_rows`."""
+def blocks(catalog: Catalog, listing: Listing) -> tuple[Iterator[bytes], bool]:
+    """
+    Return the rows of the models that are wanted, in blocks; and whether the last of them is the first wanted.
+
+    Where all are wanted, they come as they were published, which takes the least; whoever wants the newest first has
+    to wait for it. See `eventlog.model_rows`.
+    """
     if not listing.is_all():
-        return list(located_rows(rows_of(list(publications(catalog, listing))), catalog.home))
-    found = [row for some in catalog.published.rows() for row in located_rows(some, catalog.home)]
-    return found if listing.reverse else found[::-1]
+        return blocks_in_order(catalog, listing), False
+    return (located_rows(block, catalog.home) for block in catalog.published.rows() if block), not listing.reverse
 
 
-def some_rows(catalog: Catalog, listing: Listing) -> Iterator[list[bytes]]:
-    """Return the same, some at a time, from the entries; memory stays bounded where nothing is sorted."""
-    for some in rows_in_pieces(publications(catalog, listing)):
-        yield list(located_rows(some, catalog.home))
+def blocks_in_order(catalog: Catalog, listing: Listing) -> Iterator[bytes]:
+    """Yield them in the order that is wanted, from the entries; memory stays bounded where nothing is sorted."""
+    for block in blocks_of(publications(catalog, listing)):
+        yield located_rows(block, catalog.home)
+
+
+def marked(block: bytes, active_id: str | None) -> list[bytes]:
+    """Return the rows as JSON objects, each of which also says whether its model is active."""
+    rows = rows_in(block)
+    found = [row + _NOT_ACTIVE for row in rows]
+    start = b'{"model_id":"%b"' % (active_id or "none").encode()
+    place = next((number for number, row in enumerate(rows) if row.startswith(start)), None)
+    if place is not None:
+        found[place] = rows[place] + _ACTIVE
+    return found
+
+
+def joined(block: bytes, active_id: str | None, *, backwards: bool) -> bytes:
+    """Return the same with commas between, perhaps *backwards*."""
+    if (active_id or "none").encode() in block:
+        found, between, end = marked(block, active_id), b",", b""
+    else:  # so are nearly all: in two calls, which takes a fifth of the time
+        found, between, end = rows_in(block), _NOT_ACTIVE + b",", _NOT_ACTIVE
+    return between.join(found[::-1] if backwards else found) + end
 
 
 def publications(catalog: Catalog, listing: Listing) -> Iterator[Event]:

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from eventlog.events import Event
 from eventlog.model import ModelMetadata, published_by
-from eventlog.model_id import MODEL_ID
-from eventlog.model_rows import models_in, models_of, rows_in_pieces
+from eventlog.model_id import is_model_id
+from eventlog.model_rows import blocks_of, models_in, models_of
 from eventlog.runs import StoredPublication, event_of
 
 RECENT_MAX = 256
@@ -35,8 +35,8 @@ class History(Protocol):
         """Yield those of the events `[start, stop)` that published a model."""
         ...
 
-    def rows(self, stop: int) -> Iterable[Sequence[bytes]]:
-        """Yield the rows of the models that the first *stop* events published, some at a time."""
+    def rows(self, stop: int) -> Iterable[bytes]:
+        """Yield the rows of the models that the first *stop* events published, in blocks."""
         ...
 
     def publication(self, model_id: str, stop: int) -> Event | None:
@@ -114,19 +114,19 @@ class Publications(Mapping[str, Event]):
             return chain(map(event_of, reversed(recent)), chain.from_iterable(blocks))
         return chain(self._published(0, self._older_stop), map(event_of, recent))
 
-    def rows(self) -> Iterator[Sequence[bytes]]:
-        """Yield the rows of the models in their order, some at a time; memory stays bounded."""
+    def rows(self) -> Iterator[bytes]:
+        """Yield the rows of the models in their order, in blocks; memory stays bounded."""
         recent = list(self._recent.values())
         if self._history is not None and self._older_stop:
             yield from self._history.rows(self._older_stop)
-        yield from rows_in_pieces(recent)
+        yield from blocks_of(recent)
 
     def models(self, home: str | None = None) -> list[ModelMetadata]:
         """Return the models in their order; *home* as in `eventlog.model.path_of`."""
         found: list[ModelMetadata] = []
         if self._history is not None and self._older_stop:
-            for rows in self._history.rows(self._older_stop):
-                some = models_in(rows, home)
+            for block in filter(None, self._history.rows(self._older_stop)):
+                some = models_in(block, home)
                 if some is None:
                     return [published_by(event, home) for event in self.events()]
                 found += some
@@ -199,7 +199,7 @@ class Publications(Mapping[str, Event]):
 
     def _older(self, model_id: str) -> Event | None:
         """Find a publication that is not kept."""
-        if self._history is None or self._older_stop == 0 or not MODEL_ID.fullmatch(model_id):
+        if self._history is None or self._older_stop == 0 or not is_model_id(model_id):
             return None
         if model_id[:_SECOND] >= self._second and model_id not in self.newest:
             return None

@@ -1,7 +1,5 @@
 """A published model as callers see it: six attributes."""
 
-from __future__ import annotations
-
 import os
 from datetime import datetime
 from typing import Any

@@ -8,8 +8,13 @@ from datetime import datetime, timedelta
 
 from eventlog.errors import RefusedError
 
-MODEL_ID = re.compile(r"[0-9]{14}(?:[0-9]{6})?_[0-9a-f]{8}")
-MODEL_ID_LINES = re.compile(rf"(?:{MODEL_ID.pattern}\n)*+")
+_MODEL_ID = r"[0-9]{14}(?:[0-9]{6})?_[0-9a-f]{8}"
+MODEL_ID_LINES = re.compile(rf"(?:{_MODEL_ID}\n)*+")
+
+
+def is_model_id(text: str) -> bool:
+    """Say whether *text* looks like one."""
+    return re.fullmatch(_MODEL_ID, text) is not None
 
 
 def new_model_id(time: datetime, digest: str, taken: Container[str]) -> str:
@@ -27,6 +32,6 @@ def new_model_id(time: datetime, digest: str, taken: Container[str]) -> str:
 
 def check_model_id(model_id: str) -> str:
     """Return *model_id*, or raise `RefusedError` unless it looks like one; done before an id touches anything else."""
-    if not MODEL_ID.fullmatch(model_id):
+    if not is_model_id(model_id):
         raise RefusedError(f"model id: expected YYYYMMDDHHMMSS_xxxxxxxx, whole and as in list, got {model_id!r:.80}")
     return model_id

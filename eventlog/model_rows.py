@@ -5,6 +5,9 @@ Models many at a time; their rows, as `registry.json` has them, and the hash by 
 
 The hash before stands there as 64 hex digits, or as 64 zeros where there is none; each row ends in a comma and a
 newline. So rows that lie anywhere are proven, block by block, without the entries they were made of.
+
+So they are handed on in blocks: some rows, each with its `ROW_END`, as they stand in the file; what is done with a
+block is done with all of it at once.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from hashlib import sha256
 from itertools import islice
 from operator import attrgetter
@@ -28,18 +32,24 @@ from eventlog.events import Event
 from eventlog.model import ModelMetadata, published_by, shown
 from eventlog.runs import StoredPublication, event_of
 
-ROW_START, ROW_END = b'{"model_id":"', b",\n"
+ROW_START = b'{"model_id":"'
+ROW_BREAK = b",\n"
+ROW_END = b"}" + ROW_BREAK
+"""What each row of a block ends in; nowhere else in it, for in JSON a newline is spelled."""
+
+Take = Callable[[int], bytes]
+"""Returns the next so many rows as a block: what somebody says they are."""
+
 _PIECE = 256
 
 _PATHS_ARE_UTF8 = sys.getfilesystemencoding() == "utf-8"
 _ODD_BYTE = b"\\\\x"
 _KEPT_MARK = b'"artifact_path":"%b/' % KEPT.encode()
-_KEPT_PATH = re.compile(
-    rb'^(\{"model_id":"[^"]*","backend":"(?:[^"\\]|\\.)*","artifact_path":")'
+_KEPT_PATH = (
+    rb'(?m)^(\{"model_id":"[^"]*","backend":"(?:[^"\\]|\\.)*","artifact_path":")'
     rb'(%b/(?:sha256|trees)/([0-9a-f]{2})/(\3[0-9a-f]{62})","sha256":"\4")' % KEPT.encode()
 )
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(list[ModelMetadata])
 _attributes = attrgetter(
     "subject", "data.backend", "data.artifact_path", "data.sha256", "time", "data.dataset_metadata"
 )
@@ -57,16 +67,39 @@ class _Row(Struct, frozen=True, gc=False):
     dataset_metadata: dict[str, Any]
 
 
-def rows_of(publications: Sequence[StoredPublication | Event]) -> list[bytes]:
-    """Return the row of each model that *publications* published: a JSON object, in one line and without its end."""
-    return _lines(publications).split(b"\n")[:-1]
+def block_of(publications: Sequence[StoredPublication | Event], *, odd: bool = True) -> bytes:
+    """
+    Return the rows of the models that *publications* published.
+
+    Args:
+        odd: some may have paths that are not UTF-8.
+    """
+    some: Sequence[Any] = publications  # each has the data of a publication
+    if odd and any(map(_path_hex, some)):
+        rows: list[Any] = list(map(shown, map(event_of, some)))
+    else:
+        rows = [
+            _Row(one.subject, (it := one.data).backend, it.artifact_path, it.sha256, one.time, it.dataset_metadata)
+            for one in some
+        ]
+    return _encoder.encode_lines(rows).replace(b"\n", ROW_BREAK)
 
 
-def rows_in_pieces(publications: Iterable[StoredPublication | Event]) -> Iterator[list[bytes]]:
+def blocks_of(publications: Iterable[StoredPublication | Event]) -> Iterator[bytes]:
     """Yield the same, some at a time, so that memory stays bounded."""
     left = iter(publications)
     while some := list(islice(left, _PIECE)):
-        yield rows_of(some)
+        yield block_of(some)
+
+
+def rows_in(block: bytes) -> list[bytes]:
+    """Return each row without its end, so without its last brace: whoever shows a row can say more in it."""
+    return block.split(ROW_END)[:-1]
+
+
+def array_of(block: bytes) -> bytes:
+    """Return the rows as a JSON array."""
+    return b"".join((b"[", memoryview(block)[: -len(ROW_BREAK)], b"]"))
 
 
 def models_of(publications: Sequence[StoredPublication | Event], home: str | None = None) -> list[ModelMetadata]:
@@ -79,23 +112,30 @@ def models_of(publications: Sequence[StoredPublication | Event], home: str | Non
     ]
 
 
-def models_in(rows: Sequence[bytes], home: str | None = None) -> list[ModelMetadata] | None:
-    """Return the models of *rows*; None where a path may not be what a row has: that only spells odd bytes out."""
-    text = ROW_END.join(located_rows(rows, home))
-    return None if _ODD_BYTE in text or not (_PATHS_ARE_UTF8 or text.isascii()) else _decoder.decode(b"[%b]" % text)
+def models_in(block: bytes, home: str | None = None) -> list[ModelMetadata] | None:
+    """Return the models of the rows; None where a path may not be what a row has: that only spells odd bytes out."""
+    text = array_of(located_rows(block, home))
+    return None if _ODD_BYTE in text or not (_PATHS_ARE_UTF8 or text.isascii()) else _decoder().decode(text)
 
 
-def located_rows(rows: Sequence[bytes], home: str | None) -> Sequence[bytes]:
-    """Return *rows* with the paths of artifacts that the registry keeps as they are on this machine."""
-    if home is None or not any(_KEPT_MARK in row for row in rows):
-        return rows
+@cache
+def _decoder() -> msgspec.json.Decoder[list[ModelMetadata]]:
+    return msgspec.json.Decoder(list[ModelMetadata])
+
+
+def located_rows(block: bytes, home: str | None) -> bytes:
+    """Return *block* with the paths of artifacts that the registry keeps as they are on this machine."""
+    if home is None or _KEPT_MARK not in block:
+        return block
     start = _encoder.encode(os.path.join(path_to_text(home)[0], ""))[1:-1].replace(b"\\", b"\\\\")
-    return [_KEPT_PATH.sub(rb"\1%b\2" % start, row, count=1) if _KEPT_MARK in row else row for row in rows]
+    return re.sub(_KEPT_PATH, rb"\1%b\2" % start, block)
 
 
-def hash_behind(prev: str, rows: Sequence[bytes]) -> str:
-    """Return the hash that a snapshot tells which stands *rows* behind the one that tells *prev*."""
-    return sha256(prev.encode() + ROW_END.join([*rows, b""])).hexdigest()
+def hash_behind(prev: str, block: bytes) -> str:
+    """Return the hash that a snapshot tells which stands the rows of *block* behind the one that tells *prev*."""
+    digest = sha256(prev.encode())
+    digest.update(block)
+    return digest.hexdigest()
 
 
 class RowsHash:
@@ -126,27 +166,10 @@ class RowsHash:
             odd: some may have paths that are not UTF-8.
         """
         assert self._known is None, "its own entry comes first"
-        rows = (_lines if odd else _plain_lines)(publications).replace(b"\n", ROW_END)
+        rows = block_of(publications, odd=odd)
         self._digest.update(rows)
         return rows
 
     def hexdigest(self) -> str:
         """Return what a snapshot tells here."""
         return self._known or self._digest.hexdigest()
-
-
-def _lines(publications: Sequence[StoredPublication | Event]) -> bytes:
-    """Return the rows, each with a newline behind it."""
-    if any(map(_path_hex, publications)):
-        return _encoder.encode_lines(list(map(shown, map(event_of, publications))))
-    return _plain_lines(publications)
-
-
-def _plain_lines(publications: Sequence[StoredPublication | Event]) -> bytes:
-    """Return the same of publications whose paths are UTF-8."""
-    some: Sequence[Any] = publications  # each has the data of a publication
-    rows = [
-        _Row(one.subject, (said := one.data).backend, said.artifact_path, said.sha256, one.time, said.dataset_metadata)
-        for one in some
-    ]
-    return _encoder.encode_lines(rows)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
+from eventlog.artifact_signature import Signature
 from eventlog.errors import RefusedError
 from eventlog.log import log
 
@@ -34,20 +35,6 @@ LEFT_OUT = (".git", ".gitattributes", ".github", ".gitignore")
 _PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _CURVES = {"secp256r1": "SHA256", "secp384r1": "SHA384", "secp521r1": "SHA512"}
 """The curves that `model_signing` takes, and the hash that goes with each."""
-
-
-class Signature(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """
-    That an artifact was signed.
-
-    Attributes:
-        key: the SHA-256 of the public key's file, as `sha256sum FILE.pub` prints it; 64 hex.
-
-        sha256: of the signature, a file that the registry keeps; 64 hex.
-    """
-
-    key: str
-    sha256: str
 
 
 class Signed(Struct, frozen=True):

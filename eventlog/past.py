@@ -7,9 +7,8 @@ what is read there still leads, entry by entry, to something that is proven.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 
 import msgspec
 
@@ -39,11 +38,15 @@ class Past:
 
         folded: returns the state of the fold; nothing beyond it is read.
 
-        claimed_rows: yields what somebody says are the rows of all models; believed as far as a snapshot proves it.
+        claimed_rows: returns what takes one block after another of what somebody says are the rows of all models;
+            believed as far as a snapshot proves it.
     """
 
     def __init__(
-        self, journal: Journal, folded: Callable[[], Catalog], claimed_rows: Callable[[], Iterable[bytes]] = tuple
+        self,
+        journal: Journal,
+        folded: Callable[[], Catalog],
+        claimed_rows: Callable[[], model_rows.Take] = lambda: lambda _: b"",
     ) -> None:
         self._journal = journal
         self._claimed_rows = claimed_rows
@@ -76,18 +79,18 @@ class Past:
             yield from runs.decode_publications(entries, position, self._folded().journal_id, self._journal.where)
             position += len(entries)
 
-    def rows(self, stop: int) -> Iterator[Sequence[bytes]]:
-        """Yield the rows of the models that the first *stop* events published, some at a time. Raises as `events`."""
-        claimed = iter(self._claimed_rows())
+    def rows(self, stop: int) -> Iterator[bytes]:
+        """Yield the rows of the models that the first *stop* events published, in blocks. Raises as `events`."""
+        take = self._claimed_rows()
         start, models, prev = 0, 0, chain.GENESIS
         for position, data in list(self._back(stop + 1))[::-1]:
-            rows = list(islice(claimed, max(0, data.models - models)))
-            if data.rows_hash == model_rows.hash_behind(prev, rows):
-                yield rows
+            block = take(max(0, data.models - models))
+            if data.rows_hash == model_rows.hash_behind(prev, block):
+                yield block
             else:
-                yield from model_rows.rows_in_pieces(self.publications(start, position))
+                yield from model_rows.blocks_of(self.publications(start, position))
             start, models, prev = position, data.models, data.rows_hash or chain.GENESIS
-        yield from model_rows.rows_in_pieces(self.publications(start, stop))
+        yield from model_rows.blocks_of(self.publications(start, stop))
 
     def publication(self, model_id: str, stop: int) -> Event | None:
         """Return the publication of a model among the first *stop* events, or None. Raises as `events`."""

@@ -51,7 +51,7 @@ class Replay:
         whole: bool = False,
         processes: int = 1,
         piecemeal: bool = False,
-        claimed_rows: Callable[[], Iterable[bytes]] = tuple,
+        claimed_rows: Callable[[], Callable[[int], bytes]] = lambda: lambda _: b"",
         home: str | None = None,
         beside: RowsBeside | None = None,
     ) -> None:

@@ -1,7 +1,5 @@
 """What is recorded of how long a model is kept: it is retired or held, that is taken back, its artifact is removed."""
 
-from __future__ import annotations
-
 from msgspec import Struct
 
 

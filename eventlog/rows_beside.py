@@ -12,7 +12,7 @@ from contextlib import suppress
 from msgspec import Struct
 
 from eventlog.file_state import state_of
-from eventlog.model_rows import ROW_END, ROW_START
+from eventlog.model_rows import ROW_BREAK, ROW_START
 
 _WINDOW_BYTES = 256 << 10
 """More than two rows have: an entry has 64 KiB at most, and a row is not six times as long."""
@@ -67,7 +67,7 @@ class RowsBeside:
         return RowsBeside(os.dup(self._descriptor), self._first, self._end, somewhere=True)
 
     def show(self, rows: bytes, models: int) -> None:
-        """Compare the rows of the next *models*, each with `ROW_END` behind it."""
+        """Compare the rows of the next *models*, each with `ROW_BREAK` behind it."""
         if self._stopped:
             return
         if self._somewhere:
@@ -80,8 +80,8 @@ class RowsBeside:
             return
         self._stop()
         last = found[: -len(self._end)]
-        if found == last + self._end and rows.startswith(last + ROW_END):
-            self.alike = Alike(at.start, at.end + len(last), at.models + last.count(ROW_END) + 1, ended=True)
+        if found == last + self._end and rows.startswith(last + ROW_BREAK):
+            self.alike = Alike(at.start, at.end + len(last), at.models + last.count(ROW_BREAK) + 1, ended=True)
 
     def go_on(self, other: Alike | None) -> None:
         """Add what another process has found, and compare no more."""
@@ -118,10 +118,10 @@ class RowsBeside:
         while high - low > _WINDOW_BYTES:
             middle = (low + high) // 2
             found = self._read(_WINDOW_BYTES, middle)
-            at = found.find(ROW_END + ROW_START) + len(ROW_END)
-            if at < len(ROW_END) or found[at : at + len(wanted)] >= wanted:
+            at = found.find(ROW_BREAK + ROW_START) + len(ROW_BREAK)
+            if at < len(ROW_BREAK) or found[at : at + len(wanted)] >= wanted:
                 high = middle
             else:
                 low = middle + at
         found = self._read(2 * _WINDOW_BYTES, low)
-        return low if found.startswith(wanted) else low + found.find(ROW_END + wanted) + len(ROW_END)
+        return low if found.startswith(wanted) else low + found.find(ROW_BREAK + wanted) + len(ROW_BREAK)

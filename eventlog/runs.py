@@ -6,8 +6,6 @@ single entries with `codec.decode`, which also says what is wrong. So there is o
 to see that a whole run has it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime

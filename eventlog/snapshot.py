@@ -5,8 +5,6 @@ It is an event like any other. So it is covered by the chain, by every anchor an
 trusted more than they are; whoever does begin at zero compares it with the state that is found there.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """What a training run says of itself, in the event that publishes its model or in the one that says that it failed."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Annotated
 

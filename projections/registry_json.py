@@ -14,8 +14,6 @@ as soon as a sixteenth of the entries is missing in it, and by `rebuild`; so a p
 long the history is. `applied_size` says how far the file has got, and what the runtime reads is never late.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
@@ -29,7 +27,7 @@ from eventlog.catalog import Catalog
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
 from eventlog.log import log
-from eventlog.model_rows import ROW_END, rows_of
+from eventlog.model_rows import ROW_BREAK, ROW_END, Take, block_of, rows_in
 from eventlog.rows_beside import RowsBeside
 from projections.projection import Stored, Writing, is_due
 
@@ -39,8 +37,8 @@ FRESH_ENTRIES_MAX = 1_024
 LAG_DIVISOR = 16
 _MODELS = b',"models":[\n'
 _END = b"\n]}\n"
-_ROW_BYTES_MAX = 1 << 20
-"""No row is nearly as long: an entry has 64 KB at most."""
+_PART_BYTES = 128 << 10
+"""Longer than any row, for an entry has 64 KB at most; and so little that the memory is used again, part after part."""
 
 BYTES_MAX = 1 << 30
 
@@ -109,17 +107,16 @@ class RegistryJson:
             self._beside = RowsBeside(descriptor, len(start) + len(separator), _END)
         return self._beside
 
-    def claimed_rows(self) -> Iterator[bytes]:
-        """Yield the rows that the file has, whatever they are worth; none where it cannot be read."""
+    def claimed_rows(self) -> Take:
+        """Return what takes the rows that the file has, whatever they are worth; none where it cannot be read."""
+        return _Claimed(self._parts_of_rows()).take
+
+    def _parts_of_rows(self) -> Iterator[bytes]:
         with suppress(OSError, RefusedError):
-            parts = durable.read_parts(self.where, bytes_max=BYTES_MAX)
-            _, separator, left = next(parts, b"").partition(_MODELS)
-            for part in parts if separator else ():
-                *rows, left = (left + part).split(ROW_END)
-                yield from rows
-                if len(left) > _ROW_BYTES_MAX:
-                    return
-            yield from left.removesuffix(_END).split(ROW_END)
+            parts = durable.read_parts(self.where, bytes_max=BYTES_MAX, part_bytes=_PART_BYTES)
+            _, separator, first = next(parts, b"").partition(_MODELS)
+            if separator:
+                yield from chain([first], parts)
 
     def may_lag(self, applied: Anchor, catalog: Catalog) -> bool:
         """Say so of a long file that lacks but a small part; see the top of the module."""
@@ -153,6 +150,50 @@ class RegistryJson:
         return Writing(is_needless, lambda: parts(catalog, self._rows.of(catalog)))
 
 
+class _Claimed:
+    """The rows in *parts* of a file, taken one block after another, whatever they are worth."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+        self._part = b""
+        self._row_bytes = 0
+
+    def take(self, count: int) -> bytes:
+        """Return the next *count* rows, or what there is of them."""
+        taken: list[bytes] = []
+        missing = count
+        while missing > 0 and (self._part or self._read()):
+            found, end = _lines_in(self._part, missing, missing * self._row_bytes)
+            taken.append(self._part[:end])
+            self._part = self._part[end:]
+            missing -= found
+        block = b"".join(taken)
+        self._row_bytes = len(block) // max(1, count)
+        return block[:-1] + ROW_BREAK if block.endswith(b"}\n") else block  # the last one has no comma
+
+    def _read(self) -> bool:
+        """Read on; what has no line that ends is given up."""
+        self._part = next(self._parts, b"")
+        if b"\n" not in self._part:
+            self._part, self._parts = b"", iter(())
+        return self._part != b""
+
+
+def _lines_in(part: bytes, count: int, likely_bytes: int) -> tuple[int, int]:
+    """Return how many lines, *count* at most, end in *part*, and where the last does; of fewer, the end of it all."""
+    end = min(likely_bytes, len(part))
+    found = part.count(b"\n", 0, end)
+    while found > count:
+        end = part.rfind(b"\n", 0, end)
+        found -= 1
+    while found < count:
+        end = part.find(b"\n", end) + 1
+        if end == 0:
+            return found, len(part)
+        found += 1
+    return found, part.rfind(b"\n", 0, end) + 1
+
+
 class Rows:
     """The rows of the models of one journal, kept by a process that writes them again and again."""
 
@@ -169,9 +210,9 @@ class Rows:
         new = catalog.published.since(known)
         self._journal_id = catalog.journal_id
         if new is None:
-            self._rows = list(chain.from_iterable(catalog.published.rows()))
+            self._rows = rows_in(b"".join(catalog.published.rows()))
         else:
-            self._rows[known:] = rows_of(new)
+            self._rows[known:] = rows_in(block_of(new))
         return self._rows
 
 
@@ -188,11 +229,12 @@ def parts(catalog: Catalog, rows: list[bytes] | None = None) -> Iterator[bytes]:
         rows: of all models, where they are known.
     """
     yield start_of(catalog)
-    between = b""
-    for some in filter(None, catalog.published.rows() if rows is None else [rows]):
-        yield between + ROW_END.join(some)
-        between = ROW_END
-    yield _END
+    held = b""
+    for block in filter(None, catalog.published.rows() if rows is None else [ROW_END.join([*rows, b""])]):
+        if held:
+            yield held
+        held = block
+    yield held.removesuffix(ROW_BREAK) + _END
 
 
 def start_of(catalog: Catalog) -> bytes:

@@ -7,8 +7,6 @@ path that was published. What the registry keeps may come and go, so an audit ta
 former.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager

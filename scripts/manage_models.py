@@ -25,11 +25,13 @@ if __name__ == "__main__" and not (
 ):
     del sys.path[0]  # the working directory: what happens to lie about there must not be imported
 
+if __name__ == "__main__":
+    gc.set_threshold(100_000)  # what is imported stays: to look for garbage in it again and again takes 3 ms more
+
 from scripts import interrupts
 
 if __name__ == "__main__":
     interrupts.let_kill()  # also while the rest is imported
-    gc.set_threshold(100_000)  # what is imported stays: to look for garbage in it again and again takes 3 ms more
 
 from collections.abc import Sequence
 from importlib import import_module

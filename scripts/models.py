@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,15 +24,8 @@ if TYPE_CHECKING:
 ATTRIBUTES = ("model_id", "backend", "artifact_path", "sha256", "created_at", "dataset_metadata", "active")
 """The keys of `as_dict`."""
 
-
-def marked(rows: Sequence[bytes], active_id: str | None) -> list[bytes]:
-    """Return *rows*, each of which also says whether its model is active."""
-    found = [b'%b,"active":false}' % row[:-1] for row in rows]
-    start = b'{"model_id":"%b"' % (active_id or "none").encode()
-    place = next((number for number, row in enumerate(rows) if row.startswith(start)), None)
-    if place is not None:
-        found[place] = b'%b,"active":true}' % rows[place][:-1]
-    return found
+_KNOWN_MAX = 256
+"""How many words are remembered: most models have the same keys, and many the same values."""
 
 
 def as_dict(event: Event, catalog: Catalog) -> dict[str, Any]:
@@ -42,13 +36,29 @@ def as_dict(event: Event, catalog: Catalog) -> dict[str, Any]:
 
 def metadata_text(metadata: dict[str, Any]) -> str:
     """Return metadata as it would be typed: `rows=1024 lags:=[1,2]`."""
-    pairs = [
-        f"{key}={value}"
-        if isinstance(value, str) and not key.endswith(":")
-        else f"{key}:={value if type(value) is int else msgspec.json.encode(value).decode()}"
-        for key, value in metadata.items()
-    ]
-    return " ".join(map(shlex.quote, pairs))
+    words = []
+    for key, value in metadata.items():
+        if type(value) is str:
+            words.append(_word_of_text(key, value))
+        elif type(value) is int and _is_plain(key):
+            words.append(f"{key}:={value}")
+        else:
+            words.append(shlex.quote(f"{key}:={_json(value)}"))
+    return " ".join(words)
+
+
+@lru_cache(_KNOWN_MAX)
+def _word_of_text(key: str, value: str) -> str:
+    return shlex.quote(f"{key}:={_json(value)}" if key.endswith(":") else f"{key}={value}")
+
+
+@lru_cache(_KNOWN_MAX)
+def _is_plain(word: str) -> bool:
+    return shlex.quote(word) == word
+
+
+def _json(value: Any) -> str:
+    return str(value) if type(value) is int else msgspec.json.encode(value).decode()
 
 
 def print_model(registry: RegistryReader, catalog: Catalog, model_id: str, output_format: str) -> None:

@@ -26,8 +26,6 @@ _INVISIBLE = frozenset(
 )
 """Leaves no ink though Python calls it printable: Default_Ignorable_Code_Point of Unicode 15.1, and blank Braille."""
 
-_BOLD, _GREEN, _PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[0m"  # ECMA-48, 8.3.117
-
 
 def escape(text: str) -> str:
     """Return *text* with every character that is not printable, or cannot be seen, spelled out."""
@@ -54,15 +52,48 @@ def print_json(value: Any, *, one_line: bool = False) -> None:
     _print(text)
 
 
+def print_json_array(parts: Sequence[bytes]) -> None:
+    """Print an array as `print_json` does; its elements are in *parts* as JSON, with commas between."""
+    if sys.stdout.isatty():
+        print_json(msgspec.Raw(b"[%b]" % b",".join(parts)))
+        return
+    ascii_only = not all(part.isascii() or _can_encode(part.decode(), _encoding()) for part in parts)
+    start = "["
+    for part in parts:
+        sys.stdout.write(start + _json_shown(part.decode(), ascii_only))
+        start = ","
+    _print("]" if parts else "[]")
+
+
+def print_json_lines(values: Sequence[bytes]) -> None:
+    """Print each of *values*, which are JSON, as `print_json` does on one line."""
+    lines = b"\n".join(values)
+    if values and lines.isascii() and b"" not in lines:
+        _print(lines.decode())
+        return
+    for value in values:
+        print_json(msgspec.Raw(value), one_line=True)
+
+
 def json_text(value: Any) -> str:
     """Return *value* as JSON on one line, with everything spelled out that stdout cannot show."""
     text = msgspec.json.encode(value).decode()
+    return _json_shown(text, not text.isascii() and not _can_encode(text, _encoding()))
+
+
+def is_plain_json(text: bytes) -> bool:
+    """Say whether nothing but ASCII that can be seen is in JSON, nor in the strings that it spells."""
+    return text.isascii() and b"\x7f" not in text and b"\\" not in text
+
+
+def _json_shown(text: str, ascii_only: bool) -> str:
     if text.isascii() and "\x7f" not in text:  # JSON spells out all other ASCII that cannot be seen
         return text
-    ascii_only = not _can_encode(text, getattr(sys.stdout, "encoding", None) or "utf-8")
-    if ascii_only or not text.isascii() or not text.isprintable():
-        text = "".join(char if _plain(char, ascii_only) else _json_escape(char) for char in text)
-    return text
+    return "".join(char if _plain(char, ascii_only) else _json_escape(char) for char in text)
+
+
+def _encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 
 def _can_encode(text: str, encoding: str = "utf-8") -> bool:
@@ -89,34 +120,6 @@ def log_line(level: str, message: str, form: str, traceback: str = "") -> str:
         return json_text({**told, "traceback": traceback} if traceback else told)
     lines = [f"{level}: {escape(message)}", *(escape(line) for line in traceback.splitlines())]
     return "\n".join(lines)
-
-
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, marked: Sequence[bool] = ()) -> None:
-    """Print columns as wide as their widest cell; *marked* rows stand out on a terminal that has colour."""
-    print_columns(headings, list(zip(*rows, strict=True)), marked=marked)
-
-
-def print_columns(headings: Sequence[str], columns: Sequence[Sequence[str]], *, marked: Sequence[bool] = ()) -> None:
-    """Print the same from the cells of each column."""
-    padded = [_padded([heading, *column]) for heading, column in zip(headings, columns, strict=True)]
-    lines = [line.rstrip() for line in map("  ".join, zip(*padded, strict=True))]
-    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
-        lines[0] = f"{_BOLD}{lines[0]}{_PLAIN}"
-        for number in (number for number, stands_out in enumerate(marked, 1) if stands_out):
-            lines[number] = f"{_GREEN}{_BOLD}{lines[number]}{_PLAIN}"
-    print_line("\n".join(lines))
-
-
-def _padded(cells: Sequence[str]) -> list[str]:
-    """Return the cells of a column, escaped, and all as wide as the widest."""
-    whole = "".join(cells)
-    if whole.isascii() and whole.isprintable():
-        width = max(map(len, cells))
-        return [cell.ljust(width) for cell in cells]
-    cells = list(map(escape, cells))
-    widths = list(map(_width, cells))
-    widest = max(widths)
-    return [cell + " " * (widest - width) for cell, width in zip(cells, widths, strict=True)]
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
@@ -152,8 +155,7 @@ def _csv_cell(value: Any) -> str:
 
 def print_line(line: str) -> None:
     """Print a line that is already escaped; what stdout cannot encode is spelled out."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    _print(line.encode(encoding, "backslashreplace").decode(encoding))
+    _print(line if line.isascii() else line.encode(_encoding(), "backslashreplace").decode(_encoding()))
 
 
 def print_path(path: str) -> None:
@@ -170,15 +172,6 @@ def _print(text: str) -> None:
     """Print a line, and hand it on at once: whoever follows waits for it, and what stderr says comes in its order."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-
-
-def _width(text: str) -> int:
-    """Return how many columns of a terminal *text* takes."""
-    if text.isascii():
-        return len(text)
-    from unicodedata import combining, east_asian_width  # noqa: PLC0415 - most tables are ASCII
-
-    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from eventlog.log import log
 from scripts import output
+from scripts.table import print_table
 
 if TYPE_CHECKING:
     from eventlog.change import Change
@@ -66,7 +67,7 @@ def print_changes(changes: Iterable[Change], output_format: str) -> None:
         return
     cells = list(map(change_cells, changes))
     if cells:
-        output.print_table(("POSITION", "TIME (UTC)", "EVENT", "BEFORE", "AFTER", "ACTOR", "REASON"), cells)
+        print_table(("POSITION", "TIME (UTC)", "EVENT", "BEFORE", "AFTER", "ACTOR", "REASON"), cells)
     else:
         log.info("no events")
     if any(row[1].endswith(_CLOCK) for row in cells):
@@ -76,7 +77,7 @@ def print_changes(changes: Iterable[Change], output_format: str) -> None:
 def print_stretches(stretches: Sequence[Stretch]) -> None:
     """Print when which model was active, as a table."""
     headings = ("ACTIVE FROM (UTC)", "POSITION", "HOW", "BY", "REASON", "UNTIL (UTC)", "POSITION", "DISPLACED BY", "BY")
-    output.print_table(headings, [_stretch_cells(stretch) for stretch in stretches])
+    print_table(headings, [_stretch_cells(stretch) for stretch in stretches])
 
 
 def change_cells(change: Change) -> tuple[str, ...]:

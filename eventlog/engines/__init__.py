@@ -7,7 +7,6 @@ one on a cluster.
 
 from __future__ import annotations
 
-import re
 from importlib import import_module
 from typing import Any, cast
 
@@ -22,7 +21,7 @@ ENGINES = {
 REPLICATED = ("nats",)
 """The schemes of journals that others hold for us; what is in a directory here is a mirror of them."""
 
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):")
+_SCHEME_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789+.-"
 
 
 def open_journal(url: str, **settings: Any) -> Journal:
@@ -37,8 +36,9 @@ def open_journal(url: str, **settings: Any) -> Journal:
     Raises:
         RefusedError: no engine has this scheme, or what the engine needs is not installed.
     """
-    match = _SCHEME.match(url)
-    scheme, rest = (match[1], url[match.end() :]) if match else ("file", url)
+    scheme, colon, rest = url.partition(":")
+    if not colon or len(scheme) < 2 or not "a" <= scheme[0] <= "z" or scheme.strip(_SCHEME_LETTERS):
+        scheme, rest = "file", url
     if scheme not in ENGINES:
         raise RefusedError(f"{url!r}: expected a directory or one of the schemes {', '.join(ENGINES)}, got {scheme!r}")
     module, name = ENGINES[scheme]

@@ -25,12 +25,12 @@ _PENDING = ".pending"
 REASONS = ("no-newline", "nul-bytes", "bad-lines", "replaced", "rewound", "head")
 """The two marks of an unfinished write; then what a person decided: `eventlog.repair` says when."""
 
-_NAME = re.compile(rf"([0-9]{{20}})-([0-9]{{1,12}})-([0-9a-f]{{64}})\.({'|'.join(REASONS)})")
+_NAME = rf"([0-9]{{20}})-([0-9]{{1,12}})-([0-9a-f]{{64}})\.({'|'.join(REASONS)})"
 
 
 def is_kept(name: str) -> bool:
     """Say whether a file of that name in the quarantine is one of ours, recorded or not."""
-    return _NAME.fullmatch(name.removesuffix(_PENDING)) is not None
+    return re.fullmatch(_NAME, name.removesuffix(_PENDING)) is not None
 
 
 class Quarantine:
@@ -93,7 +93,7 @@ class Quarantine:
     def _described(self, name: str) -> DiscardedTail | None:
         """Return what the name of a pending file says, if it is true."""
         stem = name.removesuffix(_PENDING)
-        match = _NAME.fullmatch(stem)
+        match = re.fullmatch(_NAME, stem)
         if match is None or int(match[2]) > APPEND_BYTES_MAX:
             return None
         try:

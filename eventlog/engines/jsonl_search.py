@@ -9,6 +9,7 @@ from eventlog.journal import ENTRY_BYTES_MAX
 
 _BACK_BYTES_MIN, _BACK_BYTES_MAX = 256 << 10, 64 << 20
 _SEARCH_BYTES = 1 << 20
+_LINE_BYTES_LIKELY = 4 << 10
 _BEHIND_BYTES = 8 << 20
 
 
@@ -30,7 +31,9 @@ def last_lines(descriptor: int, end_bytes: int, text: bytes) -> tuple[list[bytes
 def line_at(descriptor: int, offset_bytes: int, entry_hash: str) -> bytes | None:
     """Return the line that begins at *offset_bytes*, if it is an entry with that hash."""
     try:
-        line, newline, _ = os.pread(descriptor, ENTRY_BYTES_MAX + 1, offset_bytes).partition(b"\n")
+        line, newline, _ = os.pread(descriptor, _LINE_BYTES_LIKELY, offset_bytes).partition(b"\n")
+        if not newline:
+            line, newline, _ = os.pread(descriptor, ENTRY_BYTES_MAX + 1, offset_bytes).partition(b"\n")
     except (OSError, OverflowError):  # an offset that nobody can have written
         return None
     return line if newline and chain.is_sealed(line) and chain.hash_of(line) == entry_hash else None

@@ -11,6 +11,7 @@ from eventlog.events import Event
 from eventlog.key_events import KeyAdded, KeyRevoked
 from scripts import keyfiles, options, output, rows
 from scripts.declared import Argument, Group, Option, verb
+from scripts.table import print_table
 
 CHANGING = (
     options.SIGNING,
@@ -37,7 +38,7 @@ def list_keys(
         rows.print_rows(found, COLUMNS, output_format)
     elif found:
         words = [["" if value is None else str(value) for value in row.values()] for row in found]
-        output.print_table(("KEY", "ADDED", "REVOKED", "ENDORSED BY"), words)
+        print_table(("KEY", "ADDED", "REVOKED", "ENDORSED BY"), words)
 
 
 @verb(

@@ -13,7 +13,14 @@ from support import LONG, START, event_entry
 
 from eventlog import chain, codec
 from eventlog.errors import JournalDamagedError, RefusedError, UnsupportedFormatError
-from eventlog.events import FORMAT_VERSION, Event, JournalCreated, JournalRecovered, ModelPublished, ModelRolledBack
+from eventlog.events import (
+    FORMAT_VERSION,
+    Event,
+    JournalCreated,
+    JournalRecovered,
+    ModelPublished,
+    ModelRolledBack,
+)
 from eventlog.journal import ENTRY_BYTES_MAX, Anchor
 
 JOURNAL_ID = "11111111-1111-4111-8111-111111111111"

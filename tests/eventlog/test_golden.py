@@ -44,6 +44,7 @@ from eventlog.training_events import Training, TrainingFailed
 from eventlog.transaction import Transaction
 from eventlog.verify import verify
 from projections import ModelRegistry, verify_registry
+from projections.projection import write_all
 from projections.registry_json import RegistryJson
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format1"
@@ -110,7 +111,7 @@ def _write(directory: str) -> None:
         told = {} if number > 1 else {"rows_hash": None}  # as the first program that took any told them
         run(lambda catalog, now: Decision("", replace(catalog.taken(), **told)), taking)  # noqa: B023
     _write_what_came_later(run, replay.catalog)
-    RegistryJson(directory, lock_timeout_seconds=1.0).write(replay.catalog, rebuild=True)
+    write_all([RegistryJson(directory, lock_timeout_seconds=1.0)], replay.catalog, rebuild=True)
     os.unlink(os.path.join(directory, jsonl_stamp.NAME))  # of this file on this disk: nothing to keep
 
 

@@ -14,7 +14,7 @@ from support import START
 from eventlog import chain, codec, runs
 from eventlog.catalog import Catalog
 from eventlog.errors import ModelogError
-from eventlog.events import Event, HistoryReviewed, JournalCreated, ModelPublished, ModelRolledBack
+from eventlog.events import EVENT_TYPES, Event, HistoryReviewed, JournalCreated, ModelPublished, ModelRolledBack
 from eventlog.journal import Anchor
 from eventlog.retention_events import ArtifactRemoved, ModelHeld, ModelReinstated, ModelReleased, ModelRetired
 
@@ -195,3 +195,13 @@ def test_what_takes_a_closer_look_is_good() -> None:
 def test_sequences(position: int, count: int) -> None:
     """Twenty digits each, across every thousand."""
     assert runs.sequences(position, count) == [f"{number:020d}" for number in range(position, position + count)]
+
+
+@pytest.mark.parametrize("kind", [*EVENT_TYPES.values(), runs.StoredPublication, runs.StoredRollback, codec._Envelope])
+def test_annotations_of_what_is_decoded_are_no_text(kind: type) -> None:
+    """
+    Each that is text, msgspec compiles whenever a command starts: 30 µs apiece, 2 ms for a list.
+
+    So their modules do without `from __future__ import annotations`.
+    """
+    assert [name for name, annotation in kind.__annotations__.items() if isinstance(annotation, str)] == []

@@ -55,6 +55,20 @@ def test_json_newest_first(desk):
     assert result.err == ""
 
 
+def test_active_is_the_model_and_not_who_mentions_it(desk):
+    """A model whose metadata spell the row of the active one is not taken for it."""
+    first = desk.publish("a")
+    row = json.dumps({"model_id": first["model_id"], "backend": "a"}, separators=(",", ":"))
+    desk.publish("b", "--metadata", f"row:={row}", "--metadata", f"rows:=[{row},{row}]")
+    desk.run("rollback", "--model-id", first["model_id"])
+
+    for words in ((), ("--reverse",), ("--sort", "backend")):
+        found = desk.run("list", "--output", "json", *words).json
+        assert {model["backend"]: model["active"] for model in found} == {"a": True, "b": False}
+        stars = [line for line in desk.run("list", *words).out.splitlines() if line.startswith("*")]
+        assert [star.split()[1] for star in stars] == [first["model_id"]]
+
+
 def test_table_newest_first(desk):
     """One line a model below the headings; the active one has a star."""
     first, second = desk.publish("old", "--metadata", "rows=1"), desk.publish("new", "--metadata", "lags:=[1,2]")

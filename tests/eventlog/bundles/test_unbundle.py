@@ -93,10 +93,12 @@ def test_what_somebody_else_wrote(hosts: Hosts, monkeypatch: pytest.MonkeyPatch)
     hosts.take()
     hosts.there.registry_json.unlink()
     said: list[str] = []
-    confirm, replace_file = JsonlJournal.confirm, durable_replacement.replace_file
-    monkeypatch.setattr(JsonlJournal, "confirm", lambda self: (said.append("sure"), confirm(self)))
+    confirm, begin = JsonlJournal.confirm, durable_replacement.Replacement.__init__
+    monkeypatch.setattr(JsonlJournal, "confirm", lambda self: (said.append("sure"), confirm(self))[1])
     monkeypatch.setattr(
-        durable_replacement, "replace_file", lambda path, *parts: (said.append(path), replace_file(path, *parts))
+        durable_replacement.Replacement,
+        "__init__",
+        lambda self, path, data: (said.append(path), begin(self, path, data))[1],
     )
 
     hosts.take()

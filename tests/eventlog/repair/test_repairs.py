@@ -21,15 +21,15 @@ Failing = Callable[[str], None]
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
     """Have the creation of files of one name fail as on a full disk."""
-    create_file = durable.create_file
+    begin_file = durable.begin_file
 
     def fail(name: str) -> None:
-        def full(path: str, data: bytes | Iterable[bytes], **options: Any) -> None:
+        def full(path: str, data: bytes | Iterable[bytes], like: os.stat_result | None) -> int:
             if name and os.path.basename(path) == name:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            create_file(path, data, **options)
+            return begin_file(path, data, like)
 
-        monkeypatch.setattr(durable, "create_file", full)
+        monkeypatch.setattr(durable, "begin_file", full)
 
     return fail
 

@@ -10,18 +10,30 @@ from msgspec.structs import replace
 from support import Place, flip
 
 from eventlog import past, runs
-from eventlog.listing import Listing, rows
-from eventlog.model_rows import rows_of
+from eventlog.catalog import Catalog
+from eventlog.events import Event
+from eventlog.listing import Listing, blocks
+from eventlog.model_rows import block_of, rows_in
 from eventlog.snapshot import SnapshotTaken
 from projections import registry_json
 
 
 def _rows(place: Place) -> list[bytes]:
-    return rows(place.open().catalog(), Listing(reverse=True))
+    return _listed(place.open().catalog())
+
+
+def _listed(catalog: Catalog) -> list[bytes]:
+    found, backwards = blocks(catalog, Listing(reverse=True))
+    assert not backwards
+    return rows_in(b"".join(found))
+
+
+def _rows_of(events: list[Event]) -> list[bytes]:
+    return rows_in(block_of(events))
 
 
 def _true_rows(place: Place) -> list[bytes]:
-    return rows_of(list(place.open().catalog().published.events()))
+    return _rows_of(list(place.open().catalog().published.events()))
 
 
 def _no_entries(*_: object) -> object:
@@ -32,7 +44,7 @@ def test_proven_rows_are_shown_without_their_entries(long: Place, monkeypatch: p
     """A current file spares reading what is behind the newest snapshot; a late one, what is behind an older one."""
     long.open().rebuild()
     expected, models = _true_rows(long), long.open().list_models()
-    assert expected == [rows_of([event])[0] for event in long.open().catalog().published.events()]
+    assert expected == [_rows_of([event])[0] for event in long.open().catalog().published.events()]
 
     monkeypatch.setattr(past.runs, "decode_publications", _no_entries)
 
@@ -69,7 +81,7 @@ def test_nothing_that_is_not_proven_is_shown(long: Place) -> None:
         nonlocal tried
         long.registry_json.write_bytes(data)
         assert _rows(long) == expected
-        assert rows_of(list(long.open().catalog().published.events())) == expected
+        assert _rows_of(list(long.open().catalog().published.events())) == expected
         tried += 1
 
     start = len(lines[0])  # what stands before is an anchor, and judged as one
@@ -102,7 +114,7 @@ def test_without_a_file_the_journal_is_asked(long: Place, what: str) -> None:
 
     catalog = long.open()._replay.catch_up()
 
-    assert rows(catalog, Listing(reverse=True)) == expected
+    assert _listed(catalog) == expected
 
 
 WRONG: dict[str, dict[str, Any]] = {
@@ -130,14 +142,29 @@ def test_a_snapshot_that_proves_nothing_is_no_obstacle(long: Place, monkeypatch:
 
 
 def test_a_line_that_does_not_end_is_given_up(long: Place) -> None:
-    """Whatever lies in the file: no more than a mebibyte is kept while the end of a row is looked for."""
+    """Whatever lies in the file: no more than a part of it is kept while the end of a row is looked for."""
     expected = _true_rows(long)
     with open(long.registry_json, "r+b") as file:
         start = len(file.readline())
         file.truncate(start)
         file.truncate(256 << 20)
 
-    found = list(registry_json.RegistryJson(str(long.registry_dir)).claimed_rows())
+    take = registry_json.RegistryJson(str(long.registry_dir)).claimed_rows()
 
-    assert found == []
+    assert (take(1), take(1 << 40)) == (b"", b"")
     assert _rows(long) == expected
+
+
+@pytest.mark.parametrize("part_bytes", [21, 22, 25, 32, 50, 1000])
+def test_rows_are_taken_as_they_stand(part_bytes: int) -> None:
+    """However the file falls into parts, and however many are taken at a time; the last row gets its comma."""
+    rows = [b'{"row":%d}' % 10**number for number in range(12)]
+    text, claimed = b",\n".join(rows) + b"\n]}\n", b"".join(row + b",\n" for row in rows)
+    parts = [text[start : start + part_bytes] for start in range(0, len(text), part_bytes)]
+    for count in (1, 2, 3, 12):
+        take = registry_json._Claimed(iter(parts)).take
+
+        found = [take(count) for _ in range(0, len(rows), count)]
+
+        assert b"".join(found) == claimed
+        assert [len(rows_in(block)) for block in found] == [count] * (len(rows) // count)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support import Place
 
 from eventlog import rows_beside, second_half
-from eventlog.model_rows import ROW_END
+from eventlog.model_rows import ROW_BREAK
 from eventlog.rows_beside import RowsBeside
 from eventlog.verify import Report
 from projections import registry_json, verify_registry
@@ -36,7 +36,7 @@ def _damages(data: bytes) -> Iterator[tuple[str, bytes]]:
         yield f"line {at} taken out", b"".join([*lines[:at], *lines[at + 1 :]])
         yield f"line {at} doubled", b"".join([*lines[: at + 1], *lines[at:]])
         yield f"cut behind line {at}", b"".join(lines[:at])
-        yield f"ended behind line {at}", b"".join(lines[:at])[: -len(ROW_END)] + END
+        yield f"ended behind line {at}", b"".join(lines[:at])[: -len(ROW_BREAK)] + END
     yield "more behind the end", data + b"\n"
     yield "another end", data[:-1] + b" "
     yield "a space", data.replace(b"},\n", b"} ,\n", 1)
@@ -113,8 +113,8 @@ def test_rows_in_any_pieces_from_anywhere(sizes: list[int], cuts: list[int], fir
     """From the first row on, or from any other; all of them are alike, unless some byte is not."""
     rows = [b'{"model_id":"%05d","x":"%b"}' % (number, b"y" * size) for number, size in enumerate(sizes)]
     first = min(first, len(rows) - 1)
-    start, before = b'{"models":[\n', sum(len(row) + len(ROW_END) for row in rows[:first])
-    data = bytearray(start + ROW_END.join(rows) + END)
+    start, before = b'{"models":[\n', sum(len(row) + len(ROW_BREAK) for row in rows[:first])
+    data = bytearray(start + ROW_BREAK.join(rows) + END)
     if wrong is not None:
         data[len(start) + before + wrong % (len(data) - len(start) - before)] ^= 1
     path = Path(f"/proc/self/fd/{os.memfd_create('rows')}")
@@ -126,7 +126,7 @@ def test_rows_in_any_pieces_from_anywhere(sizes: list[int], cuts: list[int], fir
     left = rows[first:]
     for cut in [*cuts, len(left)]:
         if left:
-            beside.show(ROW_END.join([*left[:cut], b""]), len(left[:cut]))
+            beside.show(ROW_BREAK.join([*left[:cut], b""]), len(left[:cut]))
             left = left[cut:]
 
     expected = rows_beside.Alike(len(start) + before, len(data) - len(END), len(rows) - first, ended=True)
