@@ -34,7 +34,7 @@ FOUND = {
     "head": ("ext4", "ext4-writeback", "xfs", "ext2"),
     "derived files": ("ext4-writeback", "xfs", "ext2"),
     "directories": ("ext4", "xfs", "ext2"),
-    "runtime's directory": ("ext4", "xfs", "ext2"),
+    "runtime's directory": ("ext2",),
     "registry's directory": ("ext2",),
     "quarantine": ("ext2",),
 }
