@@ -73,7 +73,7 @@ class Catalog(CatalogState):
             self._snapshot_taken(event, event.data, entry)
         else:
             self._referred(event)
-        self.positions.add(event.id, event.position)
+        self.positions.add(event.id)
         self._go_on([event.time], [entry])
         return event
 

@@ -109,17 +109,17 @@ class EventIds:
             return None
         return found.position
 
-    def add(self, event_id: str, position: int) -> None:
-        """Go on by one id, which is none of the newest."""
+    def add(self, event_id: str) -> None:
+        """Go on by the id of the next event, which is none of the newest."""
         key = hash(event_id)
         if key in self._newest:
-            self._same_hash[event_id] = position
+            self._same_hash[event_id] = self._older_stop + len(self._in_order)
         self._newest.add(key)
         self._in_order.append(key)
 
     def extend(self, event_ids: Iterable[str]) -> bool:
         """
-        Go on by a run of ids.
+        Go on by the ids of the next events.
 
         Returns whether they differ from one another and from the newest; else nothing changed.
         """

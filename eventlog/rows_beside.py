@@ -11,6 +11,8 @@ from contextlib import suppress
 
 from msgspec import Struct
 
+from eventlog import durable
+from eventlog.errors import RefusedError
 from eventlog.file_state import state_of
 from eventlog.model_rows import ROW_BREAK, ROW_START
 
@@ -41,30 +43,28 @@ class RowsBeside:
     The rows that a file has behind its start.
 
     Args:
-        descriptor: of the file, open for reading; it is closed when there is nothing more to compare.
+        path: of the file; it is opened for each look, so that nothing is left open by whoever is interrupted.
 
         first: where the first row begins.
 
         end: the bytes at the file's end, in the place of what ends a row.
 
         somewhere: begin with whatever row is shown first, wherever that stands; ids must then be in order.
+
+    Raises OSError and RefusedError where the file cannot be read.
     """
 
-    def __init__(self, descriptor: int, first: int, end: bytes, *, somewhere: bool = False) -> None:
-        self._descriptor, self._first, self._end = descriptor, first, end
-        self._state, self._start = state_of(os.fstat(descriptor)), self._read(first, 0)
+    def __init__(self, path: str, first: int, end: bytes, *, somewhere: bool = False) -> None:
+        self._path, self._first, self._end = path, first, end
+        self._state, self._start = state_of(os.lstat(path)), durable.read_start(path, first)
         self._somewhere, self._stopped = somewhere, False
         self.alike = Alike(first, first, 0)
 
-    def __del__(self) -> None:
-        """Compare no more."""
-        self._stop()
-
     def behind(self) -> RowsBeside | None:
-        """Return what compares rows from somewhere behind the first on; None where nothing is compared any more."""
-        if self._stopped:
-            return None
-        return RowsBeside(os.dup(self._descriptor), self._first, self._end, somewhere=True)
+        """Return what compares rows from somewhere behind the first on; None where the file cannot be read now."""
+        with suppress(OSError, RefusedError):
+            return RowsBeside(self._path, self._first, self._end, somewhere=True)
+        return None
 
     def show(self, rows: bytes, models: int) -> None:
         """Compare the rows of the next *models*, each with `ROW_BREAK` behind it."""
@@ -78,7 +78,7 @@ class RowsBeside:
         if found.startswith(rows):
             self.alike = Alike(at.start, at.end + len(rows), at.models + models)
             return
-        self._stop()
+        self._stopped = True
         last = found[: -len(self._end)]
         if found == last + self._end and rows.startswith(last + ROW_BREAK):
             self.alike = Alike(at.start, at.end + len(last), at.models + last.count(ROW_BREAK) + 1, ended=True)
@@ -88,27 +88,26 @@ class RowsBeside:
         at = self.alike
         if not self._stopped and other is not None and other.start == at.end:
             self.alike = Alike(at.start, other.end, at.models + other.models, other.ended)
-        self._stop()
+        self._stopped = True
 
-    def is_all_of(self, path: str, start: bytes, models: int) -> bool:
-        """Say whether the file at *path* is *start*, the rows of so many models as they were shown, and its end."""
+    def is_all_of(self, start: bytes, models: int) -> bool:
+        """Say whether the file is *start*, the rows of so many models as they were shown, and its end."""
         at = self.alike
         return (
             at.ended
             and (at.start, at.models, at.end) == (len(start), models, self._state[2] - len(self._end))
             and self._start == start
-            and state_of(os.lstat(path)) == self._state
+            and state_of(os.lstat(self._path)) == self._state
         )
-
-    def _stop(self) -> None:
-        if not self._stopped:
-            self._stopped = True
-            os.close(self._descriptor)
 
     def _read(self, size_bytes: int, offset_bytes: int) -> bytes:
         """Return what stands there; nothing where that cannot be read."""
-        with suppress(OSError):
-            return os.pread(self._descriptor, size_bytes, offset_bytes)
+        with suppress(OSError, RefusedError):
+            descriptor = durable.open_regular(self._path, os.O_RDONLY)
+            try:
+                return os.pread(descriptor, size_bytes, offset_bytes)
+            finally:
+                os.close(descriptor)
         return b""
 
     def _place_of(self, rows: bytes) -> int:

@@ -83,9 +83,8 @@ class RegistryJson:
         """Say whether the file is, byte for byte, what *catalog* gives; memory stays bounded."""
         with durable.refusing(self.where):
             try:
-                if self._beside is not None and self._beside.is_all_of(
-                    self.where, start_of(catalog), len(catalog.published)
-                ):
+                beside = self._beside
+                if beside is not None and beside.is_all_of(start_of(catalog), len(catalog.published)):
                     return True
                 return same_bytes(durable.read_parts(self.where, bytes_max=BYTES_MAX), parts(catalog))
             except FileNotFoundError:
@@ -102,9 +101,9 @@ class RegistryJson:
     def beside(self) -> RowsBeside | None:
         """Return what compares the file, as it is now, with the rows that a fold makes; None where there is none."""
         with suppress(OSError, RefusedError):
-            descriptor = durable.open_regular(self.where, os.O_RDONLY)
-            start, separator, _ = os.pread(descriptor, START_BYTES_MAX, 0).partition(_MODELS)
-            self._beside = RowsBeside(descriptor, len(start) + len(separator), _END)
+            start, separator, _ = durable.read_start(self.where, START_BYTES_MAX).partition(_MODELS)
+            if os.lstat(self.where).st_size <= BYTES_MAX:
+                self._beside = RowsBeside(self.where, len(start) + len(separator), _END)
         return self._beside
 
     def claimed_rows(self) -> Take:

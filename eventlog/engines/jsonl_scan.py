@@ -138,6 +138,9 @@ def _verified(where: str, lines: list[bytes], mark: Mark, size_bytes: int) -> Ma
     """Return the mark behind *lines*, which with their newlines are *size_bytes* long."""
     try:
         newest = chain.verify(lines, mark.hash)
+        if max(map(len, lines)) > ENTRY_BYTES_MAX:
+            index = next(index for index, line in enumerate(lines) if len(line) > ENTRY_BYTES_MAX)
+            raise chain.ChainError(index, f"at most {ENTRY_BYTES_MAX} bytes", "more")
     except chain.ChainError as error:
         good = lines[: error.index]
         mark = Mark(mark.size + len(good), mark.offset_bytes + sum(map(len, good)) + len(good))

@@ -23,10 +23,11 @@ ARTIFACT = Artifact("/a", "ab" * 32, 3, (0, 0, 0, 0, 0))
 
 def _catalog(active: str | None, displaced: str | None = None, *models: str) -> Catalog:
     catalog = Catalog("j")
+    catalog.positions.begin(1, None)
     for position, model_id in enumerate(models, 1):
         data = ModelPublished("b", "/a", 3, "ab" * 32, {}, None)
         catalog.published.add(Event(position, f"id{position}", START, "t", model_id, data))
-        catalog.positions.add(f"id{position}", position)
+        catalog.positions.add(f"id{position}")
     if active is not None:
         catalog.active[ACTIVE] = Activation(active, len(models), START, "t", None, displaced)
     return catalog

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -117,18 +117,18 @@ def test_rows_in_any_pieces_from_anywhere(sizes: list[int], cuts: list[int], fir
     data = bytearray(start + ROW_BREAK.join(rows) + END)
     if wrong is not None:
         data[len(start) + before + wrong % (len(data) - len(start) - before)] ^= 1
-    path = Path(f"/proc/self/fd/{os.memfd_create('rows')}")
-    path.write_bytes(data)
-    descriptor = int(path.name)
-    beside = RowsBeside(os.dup(descriptor), len(start), END)
-    if first:
-        beside = beside.behind()
-    left = rows[first:]
-    for cut in [*cuts, len(left)]:
-        if left:
-            beside.show(ROW_BREAK.join([*left[:cut], b""]), len(left[:cut]))
-            left = left[cut:]
+    with tempfile.NamedTemporaryFile(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as file:
+        file.write(data)
+        file.flush()
+        beside: RowsBeside | None = RowsBeside(file.name, len(start), END)
+        if first:
+            beside = beside and beside.behind()
+        assert beside is not None
+        left = rows[first:]
+        for cut in [*cuts, len(left)]:
+            if left:
+                beside.show(ROW_BREAK.join([*left[:cut], b""]), len(left[:cut]))
+                left = left[cut:]
 
     expected = rows_beside.Alike(len(start) + before, len(data) - len(END), len(rows) - first, ended=True)
     assert (beside.alike == expected) == (wrong is None)
-    os.close(descriptor)
