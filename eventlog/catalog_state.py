@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from eventlog import chain
 from eventlog.event_ids import EventIds, Hashes
@@ -13,8 +14,10 @@ from eventlog.lookup import History, Publications
 from eventlog.marks import Marks
 from eventlog.model import ModelMetadata, published_by
 from eventlog.model_rows import RowsHash
-from eventlog.rows_beside import RowsBeside
 from eventlog.snapshot import Activation, Place, Settings, SnapshotTaken
+
+if TYPE_CHECKING:
+    from eventlog.rows_beside import RowsBeside
 
 ACTIVE = "active"
 """The one slot of today; several named models would be several slots."""

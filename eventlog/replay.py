@@ -7,16 +7,19 @@ One `Replay` is shared by the registry and the projections, so that each entry i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from eventlog import chain, codec, tree
+from eventlog import chain, codec
 from eventlog.catalog import Catalog
 from eventlog.change import Change, applied
 from eventlog.errors import JournalDamagedError, ModelogError
 from eventlog.journal import FoundAnchor, Journal, Subscriber
 from eventlog.log import log
 from eventlog.past import SNAPSHOT_MARK, Past
-from eventlog.rows_beside import RowsBeside
 from eventlog.snapshot import SnapshotTaken
+
+if TYPE_CHECKING:
+    from eventlog.rows_beside import RowsBeside
 
 
 class Replay:
@@ -126,6 +129,8 @@ class Replay:
 
     def leaves(self, size: int) -> list[bytes]:
         """Return the leaf hashes of the first *size* entries, for the Merkle tree. Raises as `catch_up`."""
+        from eventlog import tree  # noqa: PLC0415 - only whoever signs or proves
+
         return [tree.leaf_hash(entry) for entries in self.past.runs(0, size) for entry in entries]
 
     def settle(self) -> Catalog:

@@ -13,6 +13,7 @@ from contextlib import closing
 from datetime import datetime
 from typing import Any, cast
 
+import eventlog.second_half  # noqa: F401 - before anything is looked at
 from eventlog import backup as _backup
 from eventlog import doctor as _doctor
 from eventlog import durable, identity

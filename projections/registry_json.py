@@ -18,6 +18,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -28,8 +29,10 @@ from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
 from eventlog.log import log
 from eventlog.model_rows import ROW_BREAK, ROW_END, Take, block_of, rows_in
-from eventlog.rows_beside import RowsBeside
 from projections.projection import Stored, Writing, is_due
+
+if TYPE_CHECKING:
+    from eventlog.rows_beside import RowsBeside
 
 NAME = "registry.json"
 START_BYTES_MAX = 4_096
@@ -98,8 +101,10 @@ class RegistryJson:
             except FileNotFoundError:
                 return None
 
-    def beside(self) -> RowsBeside | None:
+    def beside(self) -> "RowsBeside | None":
         """Return what compares the file, as it is now, with the rows that a fold makes; None where there is none."""
+        from eventlog.rows_beside import RowsBeside  # noqa: PLC0415 - only whoever reads everything
+
         with suppress(OSError, RefusedError):
             start, separator, _ = durable.read_start(self.where, START_BYTES_MAX).partition(_MODELS)
             if os.lstat(self.where).st_size <= BYTES_MAX:
