@@ -91,9 +91,9 @@ def interruptible() -> Iterator[Interrupts]:
     finally:
         _current.reset(outside)
         if ours:
+            sys.unraisablehook = report
             ending = interrupts.held and before == signal.SIG_DFL
             signal.signal(signal.SIGINT, signal.SIG_IGN if ending else before)
-            sys.unraisablehook = report
 
 
 @contextmanager

@@ -12,13 +12,14 @@ from eventlog import durable
 def plant(name: str) -> None:
     """Make this process and those forked from it forget what `FORGOTTEN` says under *name*, for ever."""
     call, is_forgotten = FORGOTTEN[name]
-    sync = getattr(os, call)
+    for forgotten in (call, "posix_fadvise"):  # what has begun may well be there in time
+        sync = getattr(os, forgotten)
 
-    def forgetful(descriptor: int) -> None:
-        if not is_forgotten(os.readlink(f"/proc/self/fd/{descriptor}")):
-            sync(descriptor)
+        def forgetful(descriptor: int, *how: int, sync: Callable[..., None] = sync) -> None:
+            if not is_forgotten(os.readlink(f"/proc/self/fd/{descriptor}")):
+                sync(descriptor, *how)
 
-    mock.patch.object(durable.os, call, forgetful).start()
+        mock.patch.object(durable.os, forgotten, forgetful).start()
 
 
 def _named(*names: str) -> Callable[[str], bool]:

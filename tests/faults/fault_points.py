@@ -44,6 +44,7 @@ ERRNOS: dict[str, tuple[str, ...]] = {
     "pwrite64": _WRITE,
     "fsync": _SYNC,
     "fdatasync": _SYNC,
+    "fadvise64": ("EBADF", "EINVAL", "ESPIPE"),
     "ftruncate": ("EIO", *_NO_ROOM, "EINTR", "EPERM", "EROFS"),
     "fchmod": ("EIO", "EPERM", "EROFS"),
     "fchown": ("EIO", "EPERM", "EROFS", "EDQUOT"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SMALL_BYTES = 64 << 10
+SMALL_BYTES = 80 << 10
 _BALLAST = "ballast"
 
 

@@ -52,7 +52,7 @@ PLANTS = {
         "pass",
     ),
     "entries not synced": Plant(JsonlWriter, "_write_entries", "durable.sync_data(self._descriptor)", "pass"),
-    "head not synced": Plant(JsonlWriter, "_acknowledge", "durable.sync_data(descriptor)", "pass"),
+    "head not synced": Plant(JsonlWriter, "_acknowledge", "durable.sync_data(self._head_descriptor)", "pass"),
     "directories not synced": Plant(durable, "sync_directory", "os.fsync(descriptor)", "pass"),
     "directories above not synced": Plant(durable, "sync_ancestors", "path = os.path.realpath(path)", "return"),
     "acknowledged before the entries are there": Plant(
@@ -69,7 +69,7 @@ PLANTS = {
     ),
     "kept entries not synced": Plant(JsonlWriter, "_adopt", "durable.sync_data(self._descriptor)", "pass"),
     "a head trusted that somebody else wrote": Plant(
-        JsonlWriter, "_mend", "if found.newest is not None and not is_synced(found.newest):", "if False:"
+        JsonlWriter, "_mend", "if found.newest is not None and not is_synced(found.newest, self.status):", "if False:"
     ),
     "a head of somebody else synced, not written again": Plant(
         JsonlWriter,
