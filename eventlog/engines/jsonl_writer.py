@@ -55,9 +55,10 @@ class JsonlWriter:
 
     def close(self) -> None:
         """Close the head, if it is open."""
-        if self._head_descriptor is not None:
+        descriptor, self._head_descriptor = self._head_descriptor, None
+        if descriptor is not None:
             with suppress(OSError):
-                os.close(self._head_descriptor)
+                os.close(descriptor)
 
     def mend(self, reader: JsonlReader, is_synced: Callable[[Head, os.stat_result | None], bool]) -> Head:
         """
