@@ -95,7 +95,9 @@ class Publications(Mapping[str, Event]):
 
     def __contains__(self, model_id: object) -> bool:
         """Say whether a model was published."""
-        return isinstance(model_id, str) and (model_id in self._recent or self._older(model_id) is not None)
+        return isinstance(model_id, str) and (
+            model_id in self.newest or model_id in self._recent or self._older(model_id) is not None
+        )
 
     def __iter__(self) -> Iterator[str]:
         """Yield the model ids, oldest first."""
