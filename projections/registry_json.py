@@ -206,15 +206,15 @@ class Rows:
         self._rows: list[bytes] = []
 
     def of(self, catalog: Catalog) -> list[bytes] | None:
-        """Return the row of each model; None where there are too many of them to be kept."""
-        if catalog.size > FRESH_ENTRIES_MAX:
+        """Return the row of each model; None where they are not kept: there are too many, or nobody has come before."""
+        is_known, self._journal_id = catalog.journal_id == self._journal_id, catalog.journal_id
+        if catalog.size > FRESH_ENTRIES_MAX or not is_known:
             self._rows = []
             return None
-        known = len(self._rows) if catalog.journal_id == self._journal_id else 0
+        known = len(self._rows)
         new = catalog.published.since(known)
-        self._journal_id = catalog.journal_id
         if new is None:
-            self._rows = rows_in(b"".join(catalog.published.rows()))
+            self._rows = list(chain.from_iterable(map(rows_in, catalog.published.rows())))
         else:
             self._rows[known:] = rows_in(block_of(new))
         return self._rows
@@ -232,9 +232,16 @@ def parts(catalog: Catalog, rows: list[bytes] | None = None) -> Iterator[bytes]:
     Args:
         rows: of all models, where they are known.
     """
-    yield start_of(catalog)
+    start = start_of(catalog)
+    if rows:
+        whole = [*rows]  # in one piece, and no copy of it
+        whole[0] = start + whole[0]
+        whole[-1] += b"}" + _END
+        yield ROW_END.join(whole)
+        return
+    yield start
     held = b""
-    for block in filter(None, catalog.published.rows() if rows is None else [ROW_END.join([*rows, b""])]):
+    for block in filter(None, catalog.published.rows()):
         if held:
             yield held
         held = block
