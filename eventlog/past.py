@@ -46,7 +46,7 @@ class Past:
         self,
         journal: Journal,
         folded: Callable[[], Catalog],
-        claimed_rows: Callable[[], model_rows.Take] = lambda: lambda _: b"",
+        claimed_rows: Callable[[], model_rows.Take] = model_rows.none_claimed,
     ) -> None:
         self._journal = journal
         self._claimed_rows = claimed_rows
@@ -137,10 +137,12 @@ class Past:
 
     def hash_at(self, size: int) -> str:
         """Return the hash that the journal had after *size* entries, which are folded. Raises as `runs`."""
-        found = self._hashes.get(size, chain.GENESIS)
-        if size not in self._hashes:
-            for entries in self.runs(max(0, size - 1), max(0, size)):
-                found = chain.hash_of(entries[-1])
+        found = self._hashes.get(size)
+        if found is not None:
+            return found
+        found = chain.GENESIS
+        for entries in self.runs(max(0, size - 1), max(0, size)):
+            found = chain.hash_of(entries[-1])
         return found
 
     def know(self, event: Event, entry: bytes) -> None:

@@ -15,6 +15,7 @@ from eventlog.change import Change, applied
 from eventlog.errors import JournalDamagedError, ModelogError
 from eventlog.journal import FoundAnchor, Journal, Subscriber
 from eventlog.log import log
+from eventlog.model_rows import Take, none_claimed
 from eventlog.past import SNAPSHOT_MARK, Past
 from eventlog.snapshot import SnapshotTaken
 
@@ -54,15 +55,13 @@ class Replay:
         whole: bool = False,
         processes: int = 1,
         piecemeal: bool = False,
-        claimed_rows: Callable[[], Callable[[int], bytes]] = lambda: lambda _: b"",
+        claimed_rows: Callable[[], Take] = none_claimed,
         home: str | None = None,
         beside: RowsBeside | None = None,
     ) -> None:
         self.journal, self.home, self._claimed_rows = journal, home, claimed_rows
         self.past = Past(journal, lambda: self.catalog, claimed_rows)
         self._whole = whole
-        if processes > 1:
-            import eventlog.second_half  # noqa: F401, PLC0415 - before anything is read; few read everything
         self._processes = processes
         self._piecemeal = piecemeal
         self._tell = tell

@@ -40,11 +40,18 @@ class Writing(Struct, frozen=True):
     How a derived file is brought up to a catalog, never back behind what it holds.
 
     Attributes:
+        directory: the one that the file is in.
+
+        locked: holds the lock of that directory; takes `is_needless`, gives and raises what
+            `eventlog.locking.locked_directory` does.
+
         is_needless: looks at the file and says whether there is nothing to be written. Raises ModelogError, OSError.
 
         content: returns what the file is to be, or its parts; called with the file's lock held. Raises the same.
     """
 
+    directory: str
+    locked: Callable[[Callable[[], bool]], AbstractContextManager[bool]]
     is_needless: Callable[[], bool]
     content: Callable[[], bytes | Iterable[bytes]]
 
@@ -77,15 +84,6 @@ class Projection(Protocol):
 
     def may_lag(self, applied: Anchor, catalog: Catalog) -> bool:
         """Say whether a file that has got as far as *applied* is near enough to *catalog* to be left as it is."""
-        ...
-
-    @property
-    def directory(self) -> str:
-        """The directory that the file is in."""
-        ...
-
-    def locked(self, is_needless: Callable[[], bool]) -> AbstractContextManager[bool]:
-        """Hold the lock of that directory; gives, and raises, what `eventlog.locking.locked_directory` does."""
         ...
 
     def writing(self, catalog: Catalog, *, rebuild: bool) -> Writing | None:
@@ -132,9 +130,9 @@ def _write_together(
     locked: set[str] = set()
 
     def begin(projection: Projection, writing: Writing) -> None:
-        directory = projection.directory
+        directory = writing.directory
         is_needless = (lambda: True) if locked else _at_each_change(projection.where, writing.is_needless)
-        held = directory in locked or locks.enter_context(projection.locked(is_needless))
+        held = directory in locked or locks.enter_context(writing.locked(is_needless))
         if held:
             locked.add(directory)
         if writing.is_needless():

@@ -73,7 +73,7 @@ class RegistryJson:
 
     def __init__(self, directory: str, *, lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS) -> None:
         self.where = os.path.join(directory, NAME)
-        self.directory = directory
+        self._directory = directory
         self._lock_timeout_seconds = lock_timeout_seconds
         self._rows = Rows()
         self._beside: RowsBeside | None = None
@@ -138,20 +138,19 @@ class RegistryJson:
             return None
         return Anchor(journal.id, journal.applied_size, journal.hash)
 
-    def locked(self, is_needless: Callable[[], bool]) -> AbstractContextManager[bool]:
-        """Hold the lock of the directory; as `eventlog.locking.locked_directory`."""
-        timeout = self._lock_timeout_seconds
-        return locking.locked_directory(self.directory, timeout_seconds=timeout, is_needless=is_needless)
-
     def writing(self, catalog: Catalog, *, rebuild: bool) -> Writing:
         """Say how the file is brought up to *catalog*, never back behind what it holds."""
+
+        def locked(is_needless: Callable[[], bool]) -> AbstractContextManager[bool]:
+            timeout = self._lock_timeout_seconds
+            return locking.locked_directory(self._directory, timeout_seconds=timeout, is_needless=is_needless)
 
         def is_needless() -> bool:
             applied = self.anchor()
             near = applied is not None and self.may_lag(applied, catalog) and not catalog.gave_up(applied)
             return not is_due(applied, catalog, rebuild=rebuild) or (near and not rebuild)
 
-        return Writing(is_needless, lambda: parts(catalog, self._rows.of(catalog)))
+        return Writing(self._directory, locked, is_needless, lambda: parts(catalog, self._rows.of(catalog)))
 
 
 class _Claimed:

@@ -9,7 +9,6 @@ former.
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import msgspec
 from msgspec import Struct
@@ -46,7 +45,6 @@ class RuntimeCheckpointProjection:
     def __init__(self, manager: RuntimeStateManager) -> None:
         self._manager = manager
         self.where = manager.where
-        self.directory = os.path.dirname(manager.where)
 
     def anchor(self) -> Anchor | None:
         """Return how far the file has got."""
@@ -61,10 +59,6 @@ class RuntimeCheckpointProjection:
         with durable.refusing(self.where):
             value = self._manager.active_model()
         return Stored(_anchor(value), lambda catalog: _is(value, render(catalog)) or _is(value, as_published(catalog)))
-
-    def locked(self, is_needless: Callable[[], bool]) -> AbstractContextManager[bool]:
-        """Hold the lock of the directory; as `projections.runtime_state.RuntimeStateManager.locked`."""
-        return self._manager.locked(is_needless)
 
     def writing(self, catalog: Catalog, *, rebuild: bool) -> Writing | None:
         """
@@ -89,7 +83,8 @@ class RuntimeCheckpointProjection:
                 )
             return False
 
-        return Writing(is_needless, lambda: self._manager.with_active_model(value))
+        directory = os.path.dirname(self.where)
+        return Writing(directory, self._manager.locked, is_needless, lambda: self._manager.with_active_model(value))
 
 
 def render(catalog: Catalog) -> bytes | None:

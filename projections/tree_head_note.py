@@ -54,7 +54,7 @@ class TreeHeadNote:
         lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS,
     ) -> None:
         self.where = os.path.join(directory, TREE_HEAD_NOTE)
-        self.directory = directory
+        self._directory = directory
         self._replay = replay
         self._signer = signer
         self._lock_timeout_seconds = lock_timeout_seconds
@@ -75,11 +75,6 @@ class TreeHeadNote:
         head, _ = found
         return Stored(head.anchor, lambda catalog: self._agrees(head, catalog))
 
-    def locked(self, is_needless: Callable[[], bool] = lambda: False) -> AbstractContextManager[bool]:
-        """Hold the lock of the directory; as `eventlog.locking.locked_directory`."""
-        timeout = self._lock_timeout_seconds
-        return locking.locked_directory(self.directory, timeout_seconds=timeout, is_needless=is_needless)
-
     def writing(self, catalog: Catalog, *, rebuild: bool) -> Writing | None:
         """Say how the tree head of *catalog* is signed, never one of fewer entries than the file's."""
         signer = self._signer
@@ -92,7 +87,7 @@ class TreeHeadNote:
                 self._refuse_two_histories(found[1], signer.public)
             return not is_due(None if found is None else found[0].anchor, catalog, rebuild=rebuild)
 
-        return Writing(is_needless, lambda: self._render(catalog, signer))
+        return Writing(self._directory, self._locked, is_needless, lambda: self._render(catalog, signer))
 
     def put(self, data: bytes) -> None:
         """
@@ -101,7 +96,7 @@ class TreeHeadNote:
         Raises RefusedError: the one that was there is as it was.
         """
         head, _ = tree_head.parsed(data, self.where)
-        with durable.refusing(self.where), self.locked():
+        with durable.refusing(self.where), self._locked():
             found = self._read()
             if found is None or found[0].size < head.size:
                 durable_replacement.replace_file(self.where, data)
@@ -173,6 +168,10 @@ class TreeHeadNote:
                 f"{self.where}: expected a key that has signed only this history, got {key.name}+{key.id.hex()}, which "
                 "signed entries that a rewind gave up: run keys revoke, keygen and keys add"
             )
+
+    def _locked(self, is_needless: Callable[[], bool] = lambda: False) -> AbstractContextManager[bool]:
+        timeout = self._lock_timeout_seconds
+        return locking.locked_directory(self._directory, timeout_seconds=timeout, is_needless=is_needless)
 
     def _exists(self) -> bool:
         return os.path.lexists(self.where)

@@ -7,8 +7,6 @@ See `projections.tree_head_note`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from eventlog.catalog import Catalog
@@ -28,7 +26,7 @@ class UnsignedNote:
 
     def __init__(self, directory: str, replay: Replay) -> None:
         self.where = os.path.join(directory, TREE_HEAD_NOTE)
-        self.directory = directory
+        self._directory = directory
         self._replay = replay
 
     def anchor(self) -> Anchor | None:
@@ -43,14 +41,10 @@ class UnsignedNote:
         """Never: what nobody signed is not confirmed."""
         return False
 
-    def locked(self, is_needless: Callable[[], bool]) -> AbstractContextManager[bool]:
-        """Hold the lock of the directory."""
-        return self._note().locked(is_needless)
-
     def writing(self, catalog: Catalog, *, rebuild: bool) -> None:
         """Nothing is written: it takes a key."""
 
     def _note(self) -> TreeHeadNote:
         from projections.tree_head_note import TreeHeadNote  # noqa: PLC0415 - see the top of the module
 
-        return TreeHeadNote(self.directory, self._replay)
+        return TreeHeadNote(self._directory, self._replay)

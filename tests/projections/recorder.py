@@ -13,7 +13,7 @@ class Recorder:
 
     def __init__(self, where, *, anchor=None, error=None, agrees=True, binding=True):
         self.where = where
-        self.directory = os.path.dirname(where)
+        self._directory = os.path.dirname(where)
         self.binding = binding
         self.forget = "move it away"
         self.written = []
@@ -32,9 +32,6 @@ class Recorder:
             raise self._anchor
         return Stored(self._anchor, lambda _catalog: self._agrees)
 
-    def locked(self, is_needless):
-        return locking.locked_directory(self.directory, timeout_seconds=5, is_needless=is_needless)
-
     def writing(self, catalog, *, rebuild):
         def content():
             if self._error is not None:
@@ -42,4 +39,7 @@ class Recorder:
             self.written.append((catalog.size, rebuild))
             return b"%d\n" % catalog.size
 
-        return Writing(lambda: bool(self.written), content)
+        def locked(is_needless):
+            return locking.locked_directory(self._directory, timeout_seconds=5, is_needless=is_needless)
+
+        return Writing(self._directory, locked, lambda: bool(self.written), content)
