@@ -17,6 +17,7 @@ from eventlog.catalog import Catalog
 from eventlog.errors import JournalDamagedError
 from eventlog.events import Event, ModelPublished
 from eventlog.journal import Journal
+from eventlog.runs import StoredPublication
 from eventlog.snapshot import Place, SnapshotTaken
 
 SNAPSHOT_MARK = b'","type":"journal.snapshot_taken.v1","time":"'
@@ -74,9 +75,13 @@ class Past:
 
     def publications(self, start: int, stop: int) -> Iterator[Event]:
         """Yield those of the events `[start, stop)` that published a model. Raises as `runs`."""
+        return (runs.event_of(event) for some in self._publications(start, stop) for event in some)
+
+    def _publications(self, start: int, stop: int) -> Iterator[Sequence[StoredPublication | Event]]:
+        """Yield the same in runs, as they are stored."""
         position = start
         for entries in self.runs(start, stop):
-            yield from runs.decode_publications(entries, position, self._folded().journal_id, self._journal.where)
+            yield runs.decode_publications(entries, position, self._folded().journal_id, self._journal.where)
             position += len(entries)
 
     def rows(self, stop: int) -> Iterator[bytes]:
@@ -88,9 +93,9 @@ class Past:
             if data.rows_hash == model_rows.hash_behind(prev, block):
                 yield block
             else:
-                yield from model_rows.blocks_of(self.publications(start, position))
+                yield from map(model_rows.block_of, self._publications(start, position))
             start, models, prev = position, data.models, data.rows_hash or chain.GENESIS
-        yield from model_rows.blocks_of(self.publications(start, stop))
+        yield from map(model_rows.block_of, self._publications(start, stop))
 
     def publication(self, model_id: str, stop: int) -> Event | None:
         """Return the publication of a model among the first *stop* events, or None. Raises as `events`."""

@@ -110,22 +110,22 @@ def decode_run(entries: Sequence[bytes], position: int, journal_id: str | None, 
             yield codec.decode(entry, number, journal_id, where)
 
 
-def decode_publications(entries: Sequence[bytes], position: int, journal_id: str | None, where: str) -> Iterator[Event]:
+def decode_publications(
+    entries: Sequence[bytes], position: int, journal_id: str | None, where: str
+) -> Sequence[StoredPublication | Event]:
     """
-    Yield the publications among a run of entries that were folded before, and so are known to be spelled as they must.
+    Return the publications among a run of entries that were folded before, and so are known to be spelled as they must.
 
     Errors as `codec.decode`.
     """
     likely = [entry for entry in entries if entry.find(_PUBLISHED_MARK, _MARK_FIRST, _MARK_LAST) > 0]
-    found: list[StoredPublication] | None = None
     if sum(_PUBLISHED_MARK in entry for entry in entries) == len(likely):
         with suppress(msgspec.MsgspecError, ValueError, RecursionError):
-            found = _publications.decode_lines(b"}\n".join([entry[: -chain.LINK_BYTES] for entry in likely]) + b"}\n")
-    if found is not None and len(found) == len(likely):
-        yield from (event.event() for event in found)
-    else:
-        events = decode_run(entries, position, journal_id, where)
-        yield from (event for event in events if isinstance(event.data, ModelPublished))
+            found = _publications.decode_lines(_lines(map(_body, likely)))
+            if len(found) == len(likely):
+                return found
+    events = decode_run(entries, position, journal_id, where)
+    return [event for event in events if isinstance(event.data, ModelPublished)]
 
 
 def decode_activations(entries: Sequence[bytes], position: int, journal_id: str) -> Activations | None:

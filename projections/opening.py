@@ -43,6 +43,8 @@ class ModelRegistry(_registry.ModelRegistry):
 
         metrics_file: where what the registry knows is kept for monitoring; see `projections.metrics_file`.
 
+        processes: how many may share a long journal that is read from zero, 1 or 2; the second one is forked.
+
         settings: `now`, `random_bytes`, `point_of_no_return` and `record_refusals`, as in
             `eventlog.requests.RegistryRequests`.
     """
@@ -58,13 +60,19 @@ class ModelRegistry(_registry.ModelRegistry):
         sign_key: str | Sequence[str] | None = None,
         public_key: str | None = None,
         metrics_file: str | os.PathLike[str] | None = None,
+        processes: int = 1,
         **settings: Any,
     ) -> None:
         signer, artifact_signer = _signers([sign_key] if isinstance(sign_key, str) else sign_key or [])
         if signer is not None:
             settings["signing"] = str(signer.public)
         replay, projector = wire(
-            root, state_manager, journal, lock_timeout_seconds=lock_timeout_seconds, sign_key=signer
+            root,
+            state_manager,
+            journal,
+            lock_timeout_seconds=lock_timeout_seconds,
+            sign_key=signer,
+            processes=processes,
         )
         places = ArtifactPlaces(os.path.abspath(os.fspath(root)), artifact_store, artifact_signer)
         subscribers: list[Subscriber] = [projector]

@@ -120,7 +120,8 @@ def test_ordinary_runs_are_taken_at_once() -> None:
     assert found is not None
     events = [codec.decode(entry, number, JOURNAL_ID, "j") for number, entry in enumerate(writer.entries)]
     assert [event.event() for event in found.events] == events[1:]
-    assert list(runs.decode_publications(writer.entries[1:], 1, JOURNAL_ID, "j")) == [
+    publications = runs.decode_publications(writer.entries[1:], 1, JOURNAL_ID, "j")
+    assert list(map(runs.event_of, publications)) == [
         event for event in events if isinstance(event.data, ModelPublished)
     ]
 

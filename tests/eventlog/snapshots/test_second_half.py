@@ -17,7 +17,7 @@ from support import Place, outcome_of, reseal
 
 from eventlog import event_ids, queries, second_half
 from eventlog.catalog import Catalog
-from eventlog.engines import open_journal
+from eventlog.engines import jsonl_stamp, open_journal
 from eventlog.errors import JournalDamagedError, ModelogError
 from eventlog.journal import Journal
 from eventlog.replay import Replay
@@ -212,6 +212,23 @@ def test_where_there_can_be_no_second_process_one_is_enough(
 
     assert os.listdir("/proc/self/fd") == before
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
+
+
+@pytest.mark.usefixtures("beside")
+@pytest.mark.parametrize("left", [True, False])
+def test_two_processes_rebuild_the_same_bytes(long: Place, left: bool) -> None:
+    """From zero, for there is no stamp; whether the file that is written anew is there or was deleted."""
+    expected = long.registry_json.read_bytes(), long.state_json.read_bytes()
+    (long.registry_dir / jsonl_stamp.NAME).unlink()
+    if not left:
+        long.registry_json.unlink()
+        long.state_json.unlink()
+
+    size = long.open(processes=2).rebuild()
+
+    assert Beside.accepted == 1
+    assert size == SIZE
+    assert (long.registry_json.read_bytes(), long.state_json.read_bytes()) == expected
 
 
 @pytest.mark.usefixtures("beside")
