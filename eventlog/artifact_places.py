@@ -24,11 +24,11 @@ from eventlog.events import Event
 from eventlog.file_contents import Findings
 from eventlog.file_digest import Progress
 from eventlog.model import path_here, path_of
-from eventlog.model_signature import Signed, Signer
 from eventlog.vault import Vault
 
 if TYPE_CHECKING:
     from eventlog.artifact_store import ArtifactStore
+    from eventlog.model_signature import Signed, Signer
 
 
 class ArtifactPlaces:

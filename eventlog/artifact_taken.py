@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from eventlog.artifacts import Artifact
 from eventlog.contents import Contents
-from eventlog.model_signature import Signed
+
+if TYPE_CHECKING:
+    from eventlog.model_signature import Signed
 
 
 class Taken:

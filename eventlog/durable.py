@@ -226,13 +226,13 @@ def begin_file(path: str, data: bytes | Iterable[bytes], like: os.stat_result | 
 
 
 def _in_pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield what *parts* come to, a quarter of a mebibyte or a long part at a time: each is a system call."""
+    """Yield what *parts* come to, 64 KiB or a long part at a time: each is a system call."""
     waiting: list[bytes] = []
     size_bytes = 0
     for part in parts:
         waiting.append(part)
         size_bytes += len(part)
-        if size_bytes >= 1 << 18:
+        if size_bytes >= 1 << 16:
             yield b"".join(waiting)
             waiting, size_bytes = [], 0
     if waiting:

@@ -6,15 +6,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from eventlog.attributes import find_in
 from eventlog.change import Change
 from eventlog.errors import RefusedError
 from eventlog.events import EVENT_TYPES
-from eventlog.where import Condition
+
+if TYPE_CHECKING:
+    from eventlog.where import Condition
 
 
 class Criteria(Struct, frozen=True):
@@ -76,6 +77,7 @@ def finder(change: Change) -> Callable[[tuple[str, ...]], Any]:
     row = change.to_dict()
     row["time"] = change.event.time
     metadata = {} if change.model is None else change.model.dataset_metadata
+    from eventlog.attributes import find_in  # noqa: PLC0415 - hardly any history is asked for by a condition
 
     def find(path: tuple[str, ...]) -> Any:
         return find_in(row, metadata, path)

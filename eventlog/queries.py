@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from eventlog import listing
 from eventlog.change import Change
@@ -17,7 +18,9 @@ from eventlog.model_id import check_model_id
 from eventlog.reader import AsOf, RegistryReader
 from eventlog.replay import Replay
 from eventlog.timeline import Blame, Difference, state_of, stretches
-from eventlog.where import parse
+
+if TYPE_CHECKING:
+    from eventlog.where import Condition
 
 FOLLOW_WAIT_SECONDS = 2.0
 _CHANGES_AT_ONCE = 1_024
@@ -53,8 +56,7 @@ class RegistryQueries(RegistryReader):
         """
         with self._threads:
             catalog = self.catalog(as_of)
-            condition = None if where is None else parse(where, ("created_at",))
-            wanted = Listing(condition, tuple(sort), limit=limit)
+            wanted = Listing(None if where is None else _condition(where), tuple(sort), limit=limit)
             return listing.models(catalog, wanted)
 
     def history(
@@ -178,3 +180,9 @@ class RegistryQueries(RegistryReader):
         with self._threads:
             replay.catch_up(min(stop, replay.catalog.size + _CHANGES_AT_ONCE), changes.append)
         return changes
+
+
+def _condition(where: str) -> Condition:
+    from eventlog.where import parse  # noqa: PLC0415 - hardly anybody asks under a condition
+
+    return parse(where, ("created_at",))

@@ -22,6 +22,9 @@ from eventlog.snapshot import SnapshotTaken
 if TYPE_CHECKING:
     from eventlog.rows_beside import RowsBeside
 
+_RESUMED_AT_ONCE = 64
+"""Entries; more at once would take more memory, and no less time."""
+
 
 class Replay:
     """
@@ -219,7 +222,8 @@ class Replay:
             event = codec.decode(entries[0], position, journal_id, self.journal.where)
             if isinstance(event.data, SnapshotTaken) and journal_id is not None:
                 self.catalog.begin(journal_id, position, chain.prev_of(entries[0]), event.data)
-                self.catalog.apply_run(entries)
+                for first in range(0, len(entries), _RESUMED_AT_ONCE):
+                    self.catalog.apply_run(entries[first : first + _RESUMED_AT_ONCE])
         except ModelogError:  # whoever begins at zero says what is wrong
             self.catalog = self._nothing_yet()
         except BaseException:

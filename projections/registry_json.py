@@ -40,7 +40,7 @@ FRESH_ENTRIES_MAX = 1_024
 LAG_DIVISOR = 16
 _MODELS = b',"models":[\n'
 _END = b"\n]}\n"
-_PART_BYTES = 128 << 10
+_PART_BYTES = 66 << 10
 """Longer than any row, for an entry has 64 KB at most; and so little that the memory is used again, part after part."""
 
 BYTES_MAX = 1 << 30

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,8 @@ import msgspec
 
 from eventlog.catalog import Catalog
 from eventlog.catalog_state import ACTIVE
-from eventlog.errors import ProjectionLagError, reason_of
 from eventlog.events import Event, ModelPublished
-from eventlog.log import log
-from eventlog.model import ModelMetadata, origin_shown, shown
+from eventlog.model import origin_shown, shown
 from eventlog.snapshot import Activation
 from scripts import output, rows
 
@@ -103,33 +100,6 @@ def print_model(registry: RegistryReader, catalog: Catalog, model_id: str, outpu
         for name in ("contents", "signature", "training"):
             fields[name] = metadata_text(fields[name] or {}) or None
         output.print_fields([(name, _words(value)) for name, value in fields.items()])
-
-
-def print_recorded(change: Callable[[], ModelMetadata], *, dry_run: bool) -> None:
-    """
-    Carry out a change and print the model as JSON, also where only a derived file is behind.
-
-    Once it is recorded, an output that cannot be written must not look like a refusal: it is reported, status 0.
-    """
-    lag: ProjectionLagError | None = None
-    try:
-        model = change()
-    except ProjectionLagError as error:
-        if not isinstance(error.model, ModelMetadata):
-            raise
-        model, lag = error.model, error
-    try:
-        output.print_json(model.to_dict())
-        output.flush()
-    except OSError as error:
-        if dry_run:
-            raise
-        output.abandon_streams()
-        log.warning("%s is recorded, but stdout cannot be written: %s", model.model_id, reason_of(error))
-    if dry_run:
-        log.info("dry run: nothing was changed")
-    if lag is not None:
-        raise lag
 
 
 def _activation(what: str, activation: Activation | None) -> dict[str, Any]:

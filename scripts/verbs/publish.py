@@ -6,7 +6,7 @@ from typing import Any
 
 from eventlog.dataset_metadata import parse_pairs
 from eventlog.errors import refused_by
-from scripts import models, options, progress
+from scripts import options, progress, recording
 from scripts.declared import Option, UsageError, verb
 
 
@@ -58,7 +58,7 @@ def command(
     with registry.on_record("publish", wanted, **who), refused_by("metadata"):
         dataset_metadata = parse_pairs(metadata)
     with progress.hashing() as hashing:
-        models.print_recorded(
+        recording.print_recorded(
             lambda: registry.publish_model(
                 artifact,
                 backend=backend,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts import models, options, progress
+from scripts import options, progress, recording
 from scripts.declared import Option, verb
 
 
@@ -36,4 +36,6 @@ def command(
     }
     registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, **settings)
     with progress.hashing() as hashing:
-        models.print_recorded(lambda: registry.rollback(model_id, progress=hashing, **terms), dry_run=terms["dry_run"])
+        recording.print_recorded(
+            lambda: registry.rollback(model_id, progress=hashing, **terms), dry_run=terms["dry_run"]
+        )
