@@ -9,7 +9,6 @@ Left of the bar a request may be refused, with nothing changed. Right of it a su
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -28,6 +27,7 @@ from eventlog.errors import (
     refused_by,
 )
 from eventlog.events import Event, ModelPublished, ModelRolledBack
+from eventlog.group_commit import GroupCommit
 from eventlog.journal import FoundAnchor, Subscriber
 from eventlog.log import log
 from eventlog.model import ModelMetadata
@@ -35,9 +35,6 @@ from eventlog.model_id import check_model_id
 from eventlog.queries import RegistryQueries
 from eventlog.replay import Replay, catch_up_all
 from eventlog.transaction import Asked, Transaction
-
-_GROUP_MAX = 64
-"""Most requests that are carried out together."""
 
 
 class _Waiting:
@@ -97,7 +94,7 @@ class RegistryRequests(RegistryQueries):
         self._signing = signing
         self._random_bytes = random_bytes
         self._point_of_no_return = point_of_no_return
-        self._waiting: deque[_Waiting] = deque()
+        self._commits = GroupCommit(self._carry_out_all, self._threads)
         self._transaction = Transaction(replay, now, random_bytes, point_of_no_return)
 
     @refused_by("terms")
@@ -130,11 +127,7 @@ class RegistryRequests(RegistryQueries):
         dry_run: bool,
         last_look: Callable[[], None] = lambda: None,
     ) -> ModelMetadata:
-        """
-        Perform a request that is about a model, and return the model.
-
-        Threads that come while another one is busy wait together, and one of them carries out what all of them ask.
-        """
+        """Perform a request that is about a model, and return the model; together with those of other threads."""
         if dry_run:
             with self._threads:
                 _, foreign = self._compared(self._anchors())
@@ -142,10 +135,7 @@ class RegistryRequests(RegistryQueries):
                 self._say(decision, "would be recorded")
                 return decisions.preview(decision, self._replay.catalog, now)
         waiting = _Waiting(prepare, terms, take_over, last_look)
-        self._waiting.append(waiting)
-        with self._threads:
-            while not waiting.settled:
-                self._carry_out_all([self._waiting.popleft() for _ in range(min(_GROUP_MAX, len(self._waiting)))])
+        self._commits.run(waiting)
         if waiting.decision is not None and waiting.model is not None:
             self._say(waiting.decision, "recorded")
         if waiting.error is not None:

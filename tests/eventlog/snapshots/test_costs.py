@@ -98,7 +98,7 @@ def test_a_group_of_threads_shares_its_syncs(place: Place, counted: Counter[str]
     with registry._threads:
         for thread in threads:
             thread.start()
-        while len(registry._waiting) < len(paths):
+        while len(registry._commits.asked) < len(paths):
             pass
     for thread in threads:
         thread.join()
