@@ -58,8 +58,8 @@ def removed(catalog: Catalog, past: Past) -> set[str]:
     found: set[str] = set()
     with suppress(JournalDamagedError):  # which is told anyway
         for event in past.naming(b'","type":"artifact.removed.v1","', 0, catalog.size):
-            if isinstance(event.data, ArtifactRemoved) and event.subject is not None:
-                found.update((*event.data.also, event.subject))
+            if isinstance(event.data, ArtifactRemoved):
+                found.update(event.data.models(event.subject))
     return {
         event.subject
         for event in catalog.published.events()

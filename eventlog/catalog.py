@@ -174,7 +174,7 @@ class Catalog(CatalogState):
         data, subject = event.data, event.subject
         if isinstance(data, HistoryReviewed | RuntimeLoaded) and not 0 <= data.position < event.position:
             raise self._impossible(event, f"a position from 0 to {event.position - 1}", f"{data.position}")
-        named = [*data.also, subject] if isinstance(data, ArtifactRemoved) else [subject]
+        named = data.models(subject) if isinstance(data, ArtifactRemoved) else [subject]
         if isinstance(data, RuntimeLoaded | Marked) or (isinstance(data, ArtifactRemoved) and subject is not None):
             if odd := [name for name in named if name not in self.published]:
                 raise self._impossible(event, "a published model", f"{odd[0]}")

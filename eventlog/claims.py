@@ -72,7 +72,7 @@ class Claims:
         if isinstance(data, ModelPublished | ModelRolledBack):
             self._activated(event, model_id, data.displaced)
         elif isinstance(data, ArtifactRemoved):
-            for name in (*data.also, model_id):
+            for name in data.models(event.subject):
                 if name in self._claims:
                     self._claims[name].removed = True
         elif (known := self._claims.get(model_id)) is not None:

@@ -144,7 +144,7 @@ class RegistryReader:
         found = None
         if catalog.marks.count:
             for event in self._replay.past.naming(text, 0, catalog.size):
-                if isinstance(event.data, ArtifactRemoved) and event.data.is_of(event.subject, model_id):
+                if isinstance(event.data, ArtifactRemoved) and model_id in event.data.models(event.subject):
                     found = event.position
         return found
 

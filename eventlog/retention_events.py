@@ -45,9 +45,9 @@ class ArtifactRemoved(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     reason: str | None = None
     also: list[str] = []
 
-    def is_of(self, subject: str | None, model_id: str) -> bool:
-        """Say whether it was a model's artifact; *subject* is the event's."""
-        return model_id == subject or model_id in self.also
+    def models(self, subject: str | None) -> list[str]:
+        """Return the ids of the models whose artifact it was, oldest first; *subject* is the event's."""
+        return [*self.also, *([] if subject is None else [subject])]
 
 
 Marked = ModelRetired | ModelReinstated | ModelHeld | ModelReleased

@@ -37,7 +37,7 @@ def metadata_text(metadata: dict[str, Any]) -> str:
     for key, value in metadata.items():
         if type(value) is str:
             words.append(_word_of_text(key, value))
-        elif type(value) is int and _is_plain(key):
+        elif type(value) is int and _needs_no_quotes(key):
             words.append(f"{key}:={value}")
         else:
             words.append(shlex.quote(f"{key}:={_json(value)}"))
@@ -50,7 +50,7 @@ def _word_of_text(key: str, value: str) -> str:
 
 
 @lru_cache(_KNOWN_MAX)
-def _is_plain(word: str) -> bool:
+def _needs_no_quotes(word: str) -> bool:
     return shlex.quote(word) == word
 
 
