@@ -24,6 +24,9 @@ PATIENCE_SECONDS = 0.002
 UNWAITED = 16
 """So many groups wait for nobody after one that waited in vain."""
 
+LOOK_SECONDS = 0.1
+"""So often those who wait look themselves: whoever was to tell them may have been interrupted."""
+
 
 class Request(Protocol):
     """What a thread waits for: *settled* once it is known how it ended."""
@@ -50,7 +53,7 @@ class GroupCommit(Generic[Kind]):
     def __init__(self, commit: Callable[[list[Kind]], object], held: AbstractContextManager[object]) -> None:
         self.asked: list[Kind] = []
         self._commit, self._held = commit, held
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._came, self._ended = threading.Condition(self._lock), threading.Condition(self._lock)
         self._leader: Kind | None = None
         self._expected = 1
@@ -61,7 +64,7 @@ class GroupCommit(Generic[Kind]):
         Return when *request* is settled.
 
         Raises what *commit* raises, in the thread that leads; and what interrupts this one: a request that nobody had
-        begun with by then is withdrawn.
+        begun with by then is withdrawn, unless another interrupt comes at that very moment.
         """
         try:
             with self._lock:
@@ -71,18 +74,19 @@ class GroupCommit(Generic[Kind]):
             while self._is_to_lead(request):
                 self._lead()
         finally:
+            if led := self._leader is request:
+                self._leader = None  # before anything that could be interrupted, or nobody would ever lead again
             with self._lock:
                 if request in self.asked:
                     self.asked.remove(request)
-                if self._leader is request:
-                    self._leader = None
+                if led:
                     self._ended.notify_all()
 
     def _is_to_lead(self, request: Kind) -> bool:
         """Wait until *request* is settled, or nobody else leads and others have had time to come; say which it is."""
         with self._lock:
             while not request.settled and self._leader not in (None, request):
-                self._ended.wait()
+                self._ended.wait(LOOK_SECONDS)
             if request.settled:
                 return False
             self._leader = request

@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Self
 
+from eventlog import anchors
 from eventlog.catalog import Catalog
 from eventlog.clock import utc_now
 from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
@@ -91,7 +92,8 @@ class RegistryReader:
         files = journal.files() if self._stays and not self._checks else ()
         self._stays = True  # whoever asks once need not look
         looks = settled([*files, *self._derived_files]) if files else None
-        if looks is not None and self._settled == (looks, self._replay.catalog.size):
+        known = self._settled is not None and self._settled == (looks, self._replay.catalog.size)
+        if known and not self._replay.half_changed:
             return self._replay.catalog
         self._settled = None
         catalog, foreign = self._compared(self._anchors())
@@ -201,13 +203,13 @@ class RegistryReader:
         """Raise `JournalDamagedError` where other files remember a journal and there is none; else tell of them."""
         for item in foreign:
             if catalog.size == 0:
-                raise self._replay.lost(item)
+                raise anchors.lost(self._replay, item)
             log.warning("%s: follows journal %s, not this one", item.where, item.anchor.journal_id)
 
     def _compared(self, found: list[FoundAnchor]) -> tuple[Catalog, list[FoundAnchor]]:
         """Read on, compare with the anchors, and return the state and the anchors of other journals."""
         catalog = self._replay.catch_up()
-        foreign = self._replay.check_anchors(found)
+        foreign = anchors.check(self._replay, found)
         for check in self._checks:
             check(catalog)
         return catalog, foreign

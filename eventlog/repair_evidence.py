@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from eventlog import chain, codec
+from eventlog import anchors, chain, codec
 from eventlog.artifact_path import path_to_text
 from eventlog.catalog import Catalog
 from eventlog.engines.jsonl_assembly import Assembly, Line
@@ -21,7 +21,6 @@ from eventlog.engines.jsonl_repair import JsonlRepair, Survey
 from eventlog.errors import JournalDamagedError, RefusedError
 from eventlog.events import Remembered
 from eventlog.journal import FoundAnchor
-from eventlog.replay import replaced
 
 OTHER_WAYS = "try repair --from COPY; where no copy has it all, repair --accept-rewind --reason … (with --from, too)"
 
@@ -48,7 +47,7 @@ class Witnesses(Struct, frozen=True):
         """
         for item in self.anchors:
             if item.binding and item.anchor.journal_id != catalog.journal_id:
-                raise RefusedError(replaced(catalog.where, catalog.journal_id, item))
+                raise RefusedError(anchors.replaced(catalog.where, catalog.journal_id, item))
         return [
             item
             for item in self.anchors

@@ -1,19 +1,24 @@
 """
-A catalog that follows its journal, and the check that the journal still is what other files remember of it.
+A catalog that follows its journal.
 
 One `Replay` is shared by the registry and the projections, so that each entry is read and folded once.
+
+*Decision: whoever changes the catalog says so before and afterwards.* An interrupt (Ctrl-C, no memory left) may come
+between any two of the steps that an event takes. A process that goes on with what it left would decide on a state that
+never was, and write that down. So what was begun and not ended is thrown away, and folded anew from the journal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from eventlog import chain, codec
 from eventlog.catalog import Catalog
 from eventlog.change import Change, applied
 from eventlog.errors import JournalDamagedError, ModelogError
-from eventlog.journal import FoundAnchor, Journal, Subscriber
+from eventlog.journal import Journal, Subscriber
 from eventlog.log import log
 from eventlog.model_rows import Take, none_claimed
 from eventlog.past import SNAPSHOT_MARK, Past
@@ -48,6 +53,8 @@ class Replay:
 
     Attributes:
         past: finds again what was folded.
+
+        half_changed: an interrupt came while the catalog was being changed, so it says nothing.
     """
 
     def __init__(
@@ -71,6 +78,20 @@ class Replay:
         self.catalog = self._nothing_yet()
         self.catalog.beside = beside
         self._told: set[str] = set()
+        self.half_changed = False
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Let the catalog be changed, after what an interrupt left half changed was thrown away."""
+        if self.half_changed:
+            self.forget()
+        self.half_changed = True
+        try:
+            yield
+        except ModelogError:  # what raises one has changed all of it or nothing
+            self.half_changed = False
+            raise
+        self.half_changed = False
 
     def catch_up(self, stop: int | None = None, told: Callable[[Change], object] | None = None) -> Catalog:
         """
@@ -86,6 +107,21 @@ class Replay:
 
             RefusedError: the journal cannot be read.
         """
+        with self.changing():
+            self._read_on(stop, told)
+            if stop is None:
+                self._check_ids()
+                self.journal.vouch(self.catalog.size)
+        notices = self.journal.notices()
+        self._told &= {notice.what for notice in notices}  # what is over is told again where it comes back
+        for notice in notices:
+            if notice.what not in self._told:
+                self._told.add(notice.what)
+                self._tell(notice.what)
+        return self.catalog
+
+    def _read_on(self, stop: int | None, told: Callable[[Change], object] | None) -> None:
+        """Apply what is new; arguments and errors as of `catch_up`."""
         if self.catalog.size == 0 and stop is None and told is None and not self._whole:
             self._resume()
         if stop is None:
@@ -104,19 +140,6 @@ class Replay:
         except ModelogError:
             self._check_ids()
             raise
-        except BaseException:  # an interrupt may have left an event half applied
-            self.catalog = self._nothing_yet()
-            raise
-        if stop is None:
-            self._check_ids()
-            self.journal.vouch(catalog.size)
-        notices = self.journal.notices()
-        self._told &= {notice.what for notice in notices}  # what is over is told again where it comes back
-        for notice in notices:
-            if notice.what not in self._told:
-                self._told.add(notice.what)
-                self._tell(notice.what)
-        return catalog
 
     def at(self, size: int) -> Catalog:
         """Return the state after the first *size* of the entries that are folded already. Raises as `catch_up`."""
@@ -148,43 +171,12 @@ class Replay:
             self.catch_up()
         return self.catalog
 
-    def check_anchors(self, found: Iterable[FoundAnchor]) -> list[FoundAnchor]:
-        """
-        Compare the journal with what other files remember of it; return those that remember another journal.
-
-        Collect the anchors *before* `catch_up`: a journal only grows, so it then holds all that they say.
-
-        Raises:
-            JournalDamagedError: the journal was cut, rewound, rewritten or replaced.
-        """
-        foreign: list[FoundAnchor] = []
-        agreeing: list[FoundAnchor] = []
-        parted: list[FoundAnchor] = []
-        for item in found:
-            if item.anchor.journal_id == self.catalog.journal_id:
-                if not self.catalog.gave_up(item.anchor):
-                    (agreeing if self.hash_at(item.anchor.size) == item.anchor.hash else parted).append(item)
-            elif item.binding:
-                raise self.lost(item)
-            else:
-                foreign.append(item)
-        if parted:
-            raise self._parted(parted[0], agreeing)
-        return foreign
-
-    def lost(self, item: FoundAnchor) -> JournalDamagedError:
-        """Return the error that says that the journal which *item* remembers is not there."""
-        if self.catalog.size:
-            return JournalDamagedError(replaced(self.journal.where, self.catalog.journal_id, item))
-        return JournalDamagedError(
-            f"{self.journal.where}: expected journal {item.anchor.journal_id} of {item.anchor.size} entries or more, "
-            f"as {item.where} remembers, got no entries: check --registry-dir, or restore a backup"
-        )
-
     def forget(self) -> None:
         """Throw the fold away: it says something that did not happen. The next `catch_up` begins anew."""
+        self.half_changed = True  # until it is done
         self.past = Past(self.journal, lambda: self.catalog, self._claimed_rows)
         self.catalog = self._nothing_yet()
+        self.half_changed = False
 
     def _fold_in_two(self, catalog: Catalog) -> None:
         """Fold the first half while another process folds the second; how, stands in `second_half`."""
@@ -226,9 +218,6 @@ class Replay:
                     self.catalog.apply_run(entries[first : first + _RESUMED_AT_ONCE])
         except ModelogError:  # whoever begins at zero says what is wrong
             self.catalog = self._nothing_yet()
-        except BaseException:
-            self.catalog = self._nothing_yet()
-            raise
 
     def _unread(self, stop: int | None) -> Iterator[Sequence[bytes]]:
         """Yield what is not folded yet, in runs, after a look at whether the last entry that was is still there."""
@@ -252,41 +241,6 @@ class Replay:
         if size == self.catalog.size:
             return self.catalog.hash
         return self.past.hash_at(size)
-
-    def _parted(self, item: FoundAnchor, agreeing: list[FoundAnchor]) -> JournalDamagedError:
-        """Return the error that says that the journal is not what *item* remembers, and who agrees with the journal."""
-        where, size, anchor = self.journal.where, self.catalog.size, item.anchor
-        got = self.hash_at(anchor.size)
-        also = f"; {' and '.join(other.where for other in agreeing)} agrees with the journal" if agreeing else ""
-        ways_on = (
-            f"if it was that file, {item.forget} and run rebuild; if journal.head is an old one, run repair "
-            "--rebuild-head; else restore, or repair --from COPY; where only an older copy is left, "
-            "repair --accept-rewind"
-        )
-        if got is None:
-            return JournalDamagedError(
-                f"{where}: expected at least {anchor.size} entries, as {item.where} remembers, got {size}: "
-                f"the journal was rewound, or that file was changed{also}: {ways_on}",
-                position=size,
-                expected=f"{anchor.size} entries",
-                actual=f"{size} entries",
-            )
-        return JournalDamagedError(
-            f"{where}: entry {anchor.size - 1}: expected hash {anchor.hash}, as {item.where} remembers, "
-            f"got {got}: history was rewritten, or that file was changed{also}: {ways_on}",
-            position=max(0, anchor.size - 1),
-            expected=anchor.hash,
-            actual=got,
-        )
-
-
-def replaced(where: str, got: str | None, item: FoundAnchor) -> str:
-    """Say that the journal *got* is not the one that a file beside it remembers, and what to do."""
-    return (
-        f"{where}: expected journal {item.anchor.journal_id}, as {item.where} remembers, got {got}: the journal was "
-        f"replaced, or that file was changed: if it was that file, {item.forget} and run rebuild; "
-        "else move journal.jsonl and journal.head away and restore a backup"
-    )
 
 
 def catch_up_all(subscribers: Iterable[Subscriber], *, rebuild: bool = False) -> list[str]:

@@ -108,10 +108,11 @@ class Transaction:
             catalog = self._replay.catch_up()
             size = catalog.size
             try:
-                entries, decided, discarded = self._decided(group, catalog)
-                if entries:
-                    self._append(entries, size, discarded, [asked.terms for asked, _ in decided])
-            except BaseException:
+                with self._replay.changing():
+                    entries, decided, discarded = self._decided(group, catalog)
+                    if entries:
+                        self._append(entries, size, discarded, [asked.terms for asked, _ in decided])
+            except ModelogError:
                 if catalog.size != size:
                     self._replay.forget()  # what is folded already has not happened, or nobody knows whether it has
                 raise

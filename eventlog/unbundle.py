@@ -20,7 +20,7 @@ from operator import attrgetter
 
 from msgspec import Struct
 
-from eventlog import bundle_claims, objects
+from eventlog import anchors, bundle_claims, objects
 from eventlog.bundle_claims import Verified
 from eventlog.bundle_file import BundleFile
 from eventlog.engines import checks
@@ -122,7 +122,7 @@ def _refuse_foreign(verified: Verified, target: Replay, found: Sequence[FoundAnc
     """Refuse where another file here remembers what neither this registry nor the bundle has."""
     file, replay = verified.file, verified.replay
     if target.catalog.size >= replay.catalog.size:
-        found, replay = target.check_anchors(found), target
+        found, replay = anchors.check(target, found), target
     catalog = replay.catalog
     for item in found:
         anchor = item.anchor

@@ -13,7 +13,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from eventlog import artifact_audit, reach
+from eventlog import anchors, artifact_audit, reach
 from eventlog.artifact_audit import ArtifactProblem
 from eventlog.catalog import Catalog
 from eventlog.confirmation import Confirmed, Trust, confirm
@@ -154,10 +154,10 @@ def _compared(
     catalog = replay.catalog
     try:
         replay.catch_up()
-        foreign = [item for item in replay.check_anchors(found) if not catalog.covers(item.anchor)]
+        foreign = [item for item in anchors.check(replay, found) if not catalog.covers(item.anchor)]
         if catalog.size == 0:
             nothing = RefusedError(f"{catalog.where}: expected a journal, got none: check --registry-dir")
-            raise replay.lost(foreign[0]) if foreign else nothing
+            raise anchors.lost(replay, foreign[0]) if foreign else nothing
         elsewhere = tuple(item.where for item in foreign)
         audited = [
             line for subscriber in subscribers for line in subscriber.audit(lambda error: unread.append(str(error)))

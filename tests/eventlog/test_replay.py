@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support import Place, fill, outcome_of
 
-from eventlog import chain
+from eventlog import anchors, chain
 from eventlog.catalog import Catalog
 from eventlog.engines import open_journal
 from eventlog.errors import JournalDamagedError
@@ -73,7 +73,7 @@ def test_anchor_that_agrees(filled: Place, size: int, binding: bool) -> None:
     replay = _replay(filled)
     replay.catch_up()
 
-    assert replay.check_anchors([FoundAnchor("f", _anchor(filled, size), binding)]) == []
+    assert anchors.check(replay, [FoundAnchor("f", _anchor(filled, size), binding)]) == []
 
 
 def _changed(anchor: Anchor, **changes: object) -> Anchor:
@@ -91,7 +91,7 @@ def test_anchor_that_does_not(filled: Place, changes: dict[str, object], binding
 
     says = "the file remembers.*" + ("rewound" if item.anchor.size > 5 else "rewritten")
     with pytest.raises(JournalDamagedError, match=says):
-        replay.check_anchors([item])
+        anchors.check(replay, [item])
 
 
 def test_anchor_of_another_journal(filled: Place) -> None:
@@ -100,9 +100,9 @@ def test_anchor_of_another_journal(filled: Place) -> None:
     replay.catch_up()
     other = _changed(_anchor(filled, 5), journal_id="other")
 
-    assert replay.check_anchors([FoundAnchor("f", other, False)]) == [FoundAnchor("f", other, False)]
+    assert anchors.check(replay, [FoundAnchor("f", other, False)]) == [FoundAnchor("f", other, False)]
     with pytest.raises(JournalDamagedError, match="expected journal other"):
-        replay.check_anchors([FoundAnchor("f", other, True)])
+        anchors.check(replay, [FoundAnchor("f", other, True)])
 
 
 def test_a_notice_is_told_once(filled: Place, caplog: pytest.LogCaptureFixture) -> None:
