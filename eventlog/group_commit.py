@@ -5,7 +5,7 @@ So many cost little more than one. Who leads such a group waits for a moment unt
 time: threads that ask again and again prepare the next request meanwhile, and without that they would fall apart into
 two groups, each of which waits for the other.
 
-Source: D. DeWitt et al., "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984, section 5.2.
+Source: D. DeWitt et al., "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984.
 """
 
 from __future__ import annotations

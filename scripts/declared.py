@@ -135,3 +135,14 @@ class Call(Struct, frozen=True):
 def verb(*parameters: Parameter, epilog: str | None = None) -> Callable[[Callable[..., int | None]], Verb]:
     """Declare what a function takes, in the order of its help."""
     return lambda function: Verb(function, parameters, epilog)
+
+
+def seconds_up_to(most: int) -> Callable[[float], float]:
+    """Return what reads a time and refuses one that cannot be waited for; not-a-number compares as false."""
+
+    def read(value: float) -> float:
+        if not 0 <= value <= most:
+            raise UsageError(f"expected 0 to {most} seconds, got {value!r}")
+        return value
+
+    return read

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from eventlog import durable
 from eventlog.locking import LOCK_TIMEOUT_SECONDS, LOCK_TIMEOUT_SECONDS_MAX
 from scripts import interrupts, stderr_log
-from scripts.declared import Option, UsageError
+from scripts.declared import Option, seconds_up_to
 
 if TYPE_CHECKING:
     from eventlog.reader import RegistryReader
@@ -45,13 +45,6 @@ def as_text(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(as_text, value))
     return None if value is None else os.fsencode(value).decode("utf-8", "surrogateescape")
-
-
-def _as_seconds(value: float) -> float:
-    """Refuse what cannot be waited for; not-a-number compares as false."""
-    if not 0 <= value <= LOCK_TIMEOUT_SECONDS_MAX:
-        raise UsageError(f"expected 0 to {LOCK_TIMEOUT_SECONDS_MAX} seconds, got {value!r}")
-    return value
 
 
 def _as_public_key(value: str | None) -> str | None:
@@ -197,7 +190,7 @@ WAITING = Option(
     "--lock-timeout",
     variable="MODELOG_LOCK_TIMEOUT",
     number=float,
-    read=_as_seconds,
+    read=seconds_up_to(LOCK_TIMEOUT_SECONDS_MAX),
     metavar="SECONDS",
     default=LOCK_TIMEOUT_SECONDS,
     default_shown=True,

@@ -15,7 +15,7 @@ from eventlog.log import log
 from eventlog.moments import POSITION_MAX
 from eventlog.serving import Loaded
 from scripts import interrupts, options, output
-from scripts.declared import Option, verb
+from scripts.declared import Option, seconds_up_to, verb
 
 RETRY_SECONDS = 2.0
 LOOK_SECONDS = 0.2
@@ -37,8 +37,7 @@ class _StoppedError(Exception):
     Option(
         "--debounce",
         number=float,
-        least=0,
-        greatest=3600,
+        read=seconds_up_to(3_600),
         metavar="SECONDS",
         default=0.1,
         default_shown=True,

@@ -214,6 +214,8 @@ def test_every_option_of_every_verb_is_plain(monkeypatch, keys, path, option):
         "rollback --lock-timeout nan",
         "rollback --lock-timeout soon",
         "rollback --lock-timeout 1e10",
+        "watch --debounce nan",
+        "watch --debounce -1",
         "show",
         "show a b",
         "show -a",

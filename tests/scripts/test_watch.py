@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECONDS_MAX = 30.0
 
@@ -125,3 +127,14 @@ def test_a_position_that_could_not_be_kept(desk):
         assert len(result.err.splitlines()) == 1
 
     assert desk.snapshot() == before
+
+
+@pytest.mark.parametrize("value", ["-1", "-0.001", "nan", "inf", "3601", "soon"])
+def test_debounce_that_is_no_such_time(desk, value):
+    """It is 0 to 3,600 seconds; anything else is bad usage, and nothing is waited for."""
+    desk.publish("a")
+
+    result = desk.run("watch", f"--debounce={value}", "--limit", "1")
+
+    assert (result.status, result.out) == (2, "")
+    assert "--debounce" in result.err
