@@ -92,8 +92,7 @@ class RegistryReader:
         files = journal.files() if self._stays and not self._checks else ()
         self._stays = True  # whoever asks once need not look
         looks = settled([*files, *self._derived_files]) if files else None
-        known = self._settled is not None and self._settled == (looks, self._replay.catalog.size)
-        if known and not self._replay.half_changed:
+        if self._settled == (looks, self._replay.catalog.size) and not self._replay.half_changed:
             return self._replay.catalog
         self._settled = None
         catalog, foreign = self._compared(self._anchors())

@@ -172,11 +172,13 @@ class Replay:
         return self.catalog
 
     def forget(self) -> None:
-        """Throw the fold away: it says something that did not happen. The next `catch_up` begins anew."""
-        self.half_changed = True  # until it is done
+        """
+        Throw the fold away: it says something that did not happen. The next `catch_up` begins anew.
+
+        Within `changing`, or an interrupt may leave half of it.
+        """
         self.past = Past(self.journal, lambda: self.catalog, self._claimed_rows)
         self.catalog = self._nothing_yet()
-        self.half_changed = False
 
     def _fold_in_two(self, catalog: Catalog) -> None:
         """Fold the first half while another process folds the second; how, stands in `second_half`."""

@@ -107,15 +107,15 @@ class Transaction:
         with journal.exclusive():
             catalog = self._replay.catch_up()
             size = catalog.size
-            try:
-                with self._replay.changing():
+            with self._replay.changing():
+                try:
                     entries, decided, discarded = self._decided(group, catalog)
                     if entries:
                         self._append(entries, size, discarded, [asked.terms for asked, _ in decided])
-            except ModelogError:
-                if catalog.size != size:
-                    self._replay.forget()  # what is folded already has not happened, or nobody knows whether it has
-                raise
+                except ModelogError:
+                    if catalog.size != size:
+                        self._replay.forget()  # what is folded has not happened, or nobody knows whether it has
+                    raise
             for asked, decision in decided:
                 asked.decision = decision
 

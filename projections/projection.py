@@ -42,7 +42,7 @@ class Writing(Struct, frozen=True):
     Attributes:
         directory: the one that the file is in.
 
-        locked: holds the lock of that directory; takes `is_needless`, gives and raises what
+        locked: holds the lock of that directory; takes `is_needless` by that name, gives and raises what
             `eventlog.locking.locked_directory` does.
 
         is_needless: looks at the file and says whether there is nothing to be written. Raises ModelogError, OSError.
@@ -51,7 +51,7 @@ class Writing(Struct, frozen=True):
     """
 
     directory: str
-    locked: Callable[[Callable[[], bool]], AbstractContextManager[bool]]
+    locked: Callable[..., AbstractContextManager[bool]]
     is_needless: Callable[[], bool]
     content: Callable[[], bytes | Iterable[bytes]]
 
@@ -132,7 +132,7 @@ def _write_together(
     def begin(projection: Projection, writing: Writing) -> None:
         directory = writing.directory
         is_needless = (lambda: True) if locked else _at_each_change(projection.where, writing.is_needless)
-        held = directory in locked or locks.enter_context(writing.locked(is_needless))
+        held = directory in locked or locks.enter_context(writing.locked(is_needless=is_needless))
         if held:
             locked.add(directory)
         if writing.is_needless():

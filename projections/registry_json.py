@@ -15,8 +15,9 @@ long the history is. `applied_size` says how far the file has got, and what the 
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ class RegistryJson:
     def __init__(self, directory: str, *, lock_timeout_seconds: float = locking.LOCK_TIMEOUT_SECONDS) -> None:
         self.where = os.path.join(directory, NAME)
         self._directory = directory
-        self._lock_timeout_seconds = lock_timeout_seconds
+        self._locked = partial(locking.locked_directory, directory, timeout_seconds=lock_timeout_seconds)
         self._rows = Rows()
         self._beside: RowsBeside | None = None
 
@@ -141,16 +142,12 @@ class RegistryJson:
     def writing(self, catalog: Catalog, *, rebuild: bool) -> Writing:
         """Say how the file is brought up to *catalog*, never back behind what it holds."""
 
-        def locked(is_needless: Callable[[], bool]) -> AbstractContextManager[bool]:
-            timeout = self._lock_timeout_seconds
-            return locking.locked_directory(self._directory, timeout_seconds=timeout, is_needless=is_needless)
-
         def is_needless() -> bool:
             applied = self.anchor()
             near = applied is not None and self.may_lag(applied, catalog) and not catalog.gave_up(applied)
             return not is_due(applied, catalog, rebuild=rebuild) or (near and not rebuild)
 
-        return Writing(self._directory, locked, is_needless, lambda: parts(catalog, self._rows.of(catalog)))
+        return Writing(self._directory, self._locked, is_needless, lambda: parts(catalog, self._rows.of(catalog)))
 
 
 class _Claimed:

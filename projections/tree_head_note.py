@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from functools import partial
 
 from eventlog import durable, durable_replacement, locking, tree_head
 from eventlog.catalog import Catalog
@@ -57,7 +56,7 @@ class TreeHeadNote:
         self._directory = directory
         self._replay = replay
         self._signer = signer
-        self._lock_timeout_seconds = lock_timeout_seconds
+        self._locked = partial(locking.locked_directory, directory, timeout_seconds=lock_timeout_seconds)
 
     def anchor(self) -> Anchor | None:
         """Return how far the file has got."""
@@ -168,10 +167,6 @@ class TreeHeadNote:
                 f"{self.where}: expected a key that has signed only this history, got {key.name}+{key.id.hex()}, which "
                 "signed entries that a rewind gave up: run keys revoke, keygen and keys add"
             )
-
-    def _locked(self, is_needless: Callable[[], bool] = lambda: False) -> AbstractContextManager[bool]:
-        timeout = self._lock_timeout_seconds
-        return locking.locked_directory(self._directory, timeout_seconds=timeout, is_needless=is_needless)
 
     def _exists(self) -> bool:
         return os.path.lexists(self.where)

@@ -1,8 +1,8 @@
 """
-What every test may use: `support`, a place to work at, and a tally of how much a suite has tried.
+What every test may use: `support`, `interruption`, a place to work at, and a tally of how much a suite has tried.
 
-`tests/support.py` is loaded by its file, because `tests/` on `sys.path` would put `tests/eventlog` before an `eventlog`
-that is installed editable.
+The two modules are loaded by their files, because `tests/` on `sys.path` would put `tests/eventlog` before an
+`eventlog` that is installed editable.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ def _load(name: str) -> None:
     spec.loader.exec_module(module)
 
 
-if "support" not in sys.modules:
-    _load("support")
+for _name in ("support", "interruption"):
+    if _name not in sys.modules:
+        _load(_name)
 
 import support  # noqa: E402 - loaded just above
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from types import FrameType
+from functools import partial
 
 import pytest
+from interruption import interrupted
 
 from eventlog import group_commit
 from eventlog.group_commit import GROUP_MAX, GroupCommit
@@ -181,44 +181,20 @@ def test_who_is_interrupted_before_it_began_is_withdrawn() -> None:
 
 def test_an_interrupt_at_any_line_keeps_nobody_from_going_on() -> None:
     """Whichever line it comes at, but those that clean up, the next request of the thread is carried out."""
+    source, first = inspect.getsourcelines(GroupCommit.run)
+    cleaning_up = range(first + next(at for at, line in enumerate(source) if "finally:" in line), first + len(source))
     left: list[int] = []
 
     def interrupted_at_each() -> None:
-        number, passed = 0, False
-        while not passed:
-            number += 1
-            desk = Desk()
-            passed = _is_through(desk, number)
+        at, came = 0, True
+        while came:
+            at, desk = at + 1, Desk()
+            ask = partial(desk.commits.run, Request())
+            came = interrupted(ask, at, {group_commit.__file__}, lambda _path, line: line not in cleaning_up)
             desk.commits.run(Request())
             assert desk.groups[-1][-1].settled
-        left.append(number)
+        left.append(at)
 
     _joined(_started(interrupted_at_each, 1))
 
     assert left[0] > 20
-
-
-def _is_through(desk: Desk, number: int) -> bool:
-    """Run a request and interrupt it at the line of that number; say whether it was through before."""
-    lines = 0
-    source, first = inspect.getsourcelines(GroupCommit.run)
-    cleaning_up = range(first + next(at for at, line in enumerate(source) if "finally:" in line), first + len(source))
-
-    def trace(frame: FrameType, event: str, _argument: object) -> object:
-        nonlocal lines
-        if frame.f_code.co_filename != group_commit.__file__:
-            return None
-        if event == "line" and frame.f_lineno not in cleaning_up:
-            lines += 1
-            if lines == number:
-                raise KeyboardInterrupt
-        return trace
-
-    sys.settrace(trace)  # type: ignore[arg-type]
-    try:
-        desk.commits.run(Request())
-    except KeyboardInterrupt:
-        return False
-    finally:
-        sys.settrace(None)
-    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from eventlog import locking
 from projections.projection import Stored, Writing
@@ -39,7 +40,5 @@ class Recorder:
             self.written.append((catalog.size, rebuild))
             return b"%d\n" % catalog.size
 
-        def locked(is_needless):
-            return locking.locked_directory(self._directory, timeout_seconds=5, is_needless=is_needless)
-
+        locked = partial(locking.locked_directory, self._directory, timeout_seconds=5)
         return Writing(self._directory, locked, lambda: bool(self.written), content)
