@@ -1,4 +1,4 @@
-"""What the machine itself takes: a write and its sync, a typed decode, a hash. All else is measured against it."""
+"""What the machine itself takes: writes and their syncs, a typed decode, a hash. All else is measured against it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from serving import each, isolated, serve, timed
 
 BYTES_OF_PAIR = 400
+BYTES_OF_LINE, BYTES_OF_SLOT, BYTES_OF_ROW, BYTES_OF_CHECKPOINT = 710, 128, 283, 600
 CHUNK_BYTES = 64 << 10
 BUFFER_BYTES = 256 << 20
 _files: dict[str, int] = {}
@@ -29,9 +30,50 @@ def pairs(directory, count, files):
     return {"seconds": each(count, turn)}
 
 
-def _opened(path):
+def batches(directory, count, lines):
+    """Do what the disk is asked for by an append of so many *lines*, *count* times; seconds of one line."""
+    journal = _opened(os.path.join(directory, f"floor-of-{lines}"))
+    head = _opened(os.path.join(directory, "floor-head"), os.O_RDWR)
+    return {"seconds": each(count, lambda number: _append(journal, head, lines, number)) / lines}
+
+
+def publications(directory, count, models):
+    """Do what the disk is asked for by a publish into a registry of so many *models*, *count* times; seconds of one."""
+    journal = _opened(os.path.join(directory, "floor-journal"))
+    head = _opened(os.path.join(directory, "floor-head"), os.O_RDWR)
+    files = {"models/registry.json": b"x" * BYTES_OF_ROW * models, "runtime/state.json": b"x" * BYTES_OF_CHECKPOINT}
+    files = {os.path.join(directory, "floor", name): data for name, data in files.items()}
+    for path in files:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+
+    def publish(number):
+        _append(journal, head, 1, number)
+        written = {path: os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644) for path in files}
+        for path, descriptor in written.items():
+            os.write(descriptor, files[path])
+        for descriptor in written.values():
+            os.fsync(descriptor)
+            os.close(descriptor)
+        for path in files:
+            os.rename(path + ".new", path)
+        for path in files:
+            descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+
+    return {"seconds": each(count, publish)}
+
+
+def _append(journal, head, lines, number):
+    os.write(journal, b"x" * BYTES_OF_LINE * lines)
+    os.fdatasync(journal)
+    os.pwrite(head, b"x" * BYTES_OF_SLOT, BYTES_OF_SLOT * (number % 2))
+    os.fdatasync(head)
+
+
+def _opened(path, flags=os.O_WRONLY | os.O_APPEND):
     if path not in _files:
-        _files[path] = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        _files[path] = os.open(path, flags | os.O_CREAT, 0o644)
     return _files[path]
 
 
@@ -131,4 +173,4 @@ def versions():
 
 
 if __name__ == "__main__":
-    serve(pairs, decode, hashing, versions)
+    serve(pairs, batches, publications, decode, hashing, versions)
