@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
 from eventlog import journal_decisions
@@ -107,7 +108,8 @@ class Administration(RecordedRequests):
     @property
     def settings(self) -> Settings:
         """How the registry behaves where a request does not say. Raises as `list_models`."""
-        return self.catalog().settings
+        with self._threads:
+            return self.catalog().settings
 
     def change_settings(
         self,
@@ -135,6 +137,11 @@ class Administration(RecordedRequests):
 
         wanted = {"copy": copy, "keep_last": keep_last, "keep_days": keep_days}
         wanted = {name: value for name, value in wanted.items() if value is not None}
+
+        try:
+            msgspec.convert(wanted, Settings)
+        except msgspec.ValidationError as error:
+            raise RefusedError(f"settings: {str(error)[:1].lower()}{str(error)[1:]}") from None
 
         def change(settings: Settings) -> Settings:
             return replace(settings, **wanted)

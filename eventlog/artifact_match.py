@@ -9,6 +9,9 @@ from eventlog.artifacts import Artifact
 from eventlog.events import Event, ModelPublished
 from eventlog.vault import Vault
 
+LET_READ = "let this user read it, or take another model"
+"""What is to be done about bytes that are there, but not for us."""
+
 
 def data_of(event: Event) -> ModelPublished:
     """Return the data of an event that published a model."""

@@ -17,7 +17,7 @@ from hashlib import sha256
 
 import msgspec
 
-from eventlog import durable, objects
+from eventlog import durable, durable_replacement, objects
 from eventlog.artifact_path import KEPT
 from eventlog.artifacts import Artifact
 from eventlog.errors import RefusedError
@@ -53,11 +53,7 @@ class Memo:
         if _boot() and is_settled([hashed.state, *hashed.inside.values()]):
             with suppress(OSError, RefusedError):
                 durable.create_directory(self._top)
-                descriptor = durable.open_regular(self._path(hashed.sha256), os.O_WRONLY | os.O_CREAT)
-                try:
-                    durable.write_at(descriptor, _looks(hashed), 0)
-                finally:
-                    os.close(descriptor)
+                durable_replacement.write_over(self._path(hashed.sha256), _looks(hashed))
 
     def forget(self, digest: str) -> None:
         """Forget what an artifact looked like, if that can be done."""

@@ -8,7 +8,7 @@ store, it is fetched from there into the vault.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from eventlog import artifact_match, artifacts, objects
 from eventlog.artifact_match import data_of
 from eventlog.artifact_memo import Memo
+from eventlog.artifact_path import path_to_text
 from eventlog.artifact_taken import Taken
 from eventlog.artifacts import Artifact
 from eventlog.errors import RefusedError
@@ -41,16 +42,24 @@ class ArtifactPlaces:
         store_url: of the store, as `eventlog.artifact_store.open_store` takes it; None for none.
 
         signer: signs each artifact that is taken; None for nobody.
+
+        own: files that a publish writes to, beside those that are kept; none is an artifact, nor in one.
     """
 
     def __init__(
-        self, directory: str | None = None, store_url: str | None = None, signer: Signer | None = None
+        self,
+        directory: str | None = None,
+        store_url: str | None = None,
+        signer: Signer | None = None,
+        own: Iterable[str] = (),
     ) -> None:
         self._home = directory
         self._vault = None if directory is None else Vault(directory)
         self._memo = None if directory is None else Memo(directory)
         self._store_url = store_url
         self._signer = signer
+        places = [*own, *(self._vault.places() if self._vault is not None else ())]
+        self._own = [(os.path.basename(place), place) for place in places]
         self._opened: ArtifactStore | None = None
 
     @contextmanager
@@ -60,24 +69,25 @@ class ArtifactPlaces:
         """
         Give an artifact that was hashed, signed where there is a signer, and, if *copy*, copied.
 
-        Nothing is kept of it before `Taken.keep`. Raises as `hash_artifact`, `Signer.sign` and `Vault.copying`.
+        Nothing is kept of it before `Taken.keep`. Raises as `hash_artifact`, `Signer.sign` and `Vault.copying`, and
+        RefusedError where it is something that a publish writes to.
         """
         found = Findings()
         if self._vault is None and (copy or self._signer is not None):
             what = "--copy" if copy else "--sign-key"
             raise RefusedError(f"{what}: expected a registry in a directory, which can keep files, got another")
         if self._vault is None or not copy:
-            artifact = artifacts.hash_artifact(path, progress, look=found.look)
+            artifact = artifacts.hash_artifact(path, progress, look=found.look, check=self._refuse_own)
             signed = self._signed(artifact)
             keep = None if dry_run else self._keeping(lambda: artifact, artifact, signed)
             yield Taken(artifact, found.contents(), keep, signed)
         elif dry_run:
-            artifact = artifacts.hash_artifact(path, progress, look=found.look)
+            artifact = artifacts.hash_artifact(path, progress, look=found.look, check=self._refuse_own)
             taken = Taken(self._vault.as_kept(artifact), found.contents(), lambda: artifact, self._signed(artifact))
             taken.keep()  # what is looked at again is the file itself
             yield taken
         else:
-            with self._vault.copying(path, progress, found.look) as copied:
+            with self._vault.copying(path, progress, found.look, self._refuse_own) as copied:
                 signed = self._signed(copied.artifact)
                 keep = self._keeping(copied.keep, copied.artifact, signed)
                 yield Taken(copied.artifact, found.contents(), keep, signed)
@@ -163,11 +173,17 @@ class ArtifactPlaces:
             raise RefusedError("expected a registry in a directory, which can keep artifacts, got another")
         return self._vault
 
-    def fetcher(self) -> Callable[[str], object] | None:
-        """Return what brings a file from the store into the vault by its hash; None where there is no store."""
+    def fetcher(self, into: str | None = None) -> Callable[[str], str] | None:
+        """
+        Return what brings a file from the store by its hash, and says where; None where there is no store.
+
+        Args:
+            into: a directory; None for the vault.
+        """
         if self._store_url is None:
             return None
-        return lambda digest: self._store().fetch(digest, None, self.vault().top)
+        top = self.vault().top if into is None else into
+        return lambda digest: self._store().fetch(digest, None, top)
 
     def forget(self, digest: str) -> None:
         """Forget that an artifact was checked."""
@@ -198,6 +214,18 @@ class ArtifactPlaces:
         """Say whether *path* is that of a kept or fetched artifact."""
         return self._vault is not None and path.startswith(os.path.join(os.path.realpath(self._vault.top), ""))
 
+    def _refuse_own(self, path: str) -> None:
+        """Refuse what a publish writes to, or what holds it: it would not be what was hashed."""
+        is_directory, name = os.path.isdir(path), os.path.basename(path)
+        for own_name, own in self._own:
+            if is_directory or own_name == name:
+                place = os.path.realpath(own)
+                if place == path or place.startswith(os.path.join(path, "")):
+                    raise RefusedError(
+                        f"artifact {path_to_text(path)[0]}: expected none of the registry's own files, "
+                        f"got {path_to_text(place)[0]}: publish what has them not in it"
+                    )
+
     def _published(self, event: Event, progress: Progress | None) -> Artifact:
         data = data_of(event)
         here, published = path_here(data, self._home), path_of(data, self._home)
@@ -215,7 +243,9 @@ class ArtifactPlaces:
         try:
             found = artifacts.hash_artifact(path, progress)
         except RefusedError as error:
-            raise RefusedError(f"{error}: {artifact_match.remedy(data)}") from error.__cause__
+            unread = isinstance(error.__cause__, PermissionError)
+            what_next = artifact_match.LET_READ if unread else artifact_match.remedy(data)
+            raise RefusedError(f"{error}: {what_next}") from error.__cause__
         if not artifact_match.matches(found, data):
             what = artifact_match.difference(event, found, self._vault)
             raise RefusedError(f"{what}: {artifact_match.remedy(data)}")

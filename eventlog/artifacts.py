@@ -28,6 +28,9 @@ Receive = Callable[[str, int], AbstractContextManager[int | None]]
 Look = Callable[[str, int, int], object]
 """Called with the name of a file in an artifact, the file, open, and its size in bytes."""
 
+Check = Callable[[str], object]
+"""Called with the path of an artifact, symbolic links resolved, before anything is read; raises to refuse it."""
+
 
 class Artifact(Struct, frozen=True):
     """
@@ -70,11 +73,16 @@ class Artifact(Struct, frozen=True):
                 raise RefusedError(f"{where}: changed after it was hashed: publish it when its writer is done")
 
 
+def may_be(path: str) -> None:
+    """Refuse no artifact, wherever it is."""
+
+
 def hash_artifact(
     path: str | os.PathLike[str],
     progress: Progress | None = None,
     receive: Receive | None = None,
     look: Look | None = None,
+    check: Check = may_be,
 ) -> Artifact:
     """
     Hash a file or a directory.
@@ -84,6 +92,8 @@ def hash_artifact(
 
         look: called with each file, as long as it is sure that it holds the bytes that were hashed.
 
+        check: may refuse it.
+
     Raises:
         RefusedError: missing, unreadable, neither a regular file nor a directory of them, or changed while it was read.
     """
@@ -91,6 +101,7 @@ def hash_artifact(
     where = f"artifact {path_to_text(given)[0]}"
     with durable.refusing(where):
         resolved = os.path.realpath(given, strict=True)
+        check(resolved)
         status = os.stat(resolved)
         if stat.S_ISDIR(status.st_mode):
             return _hash_directory(where, resolved, progress, receive or _nowhere, look)

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 
 from msgspec import Struct
 
-from eventlog import artifacts, chain, durable, durable_directories
+from eventlog import anchors, artifacts, chain, durable, durable_directories
 from eventlog.catalog import Catalog
 from eventlog.engines import jsonl_head
 from eventlog.engines.jsonl import HEAD, JOURNAL, JsonlJournal
@@ -25,7 +24,7 @@ from eventlog.engines.jsonl_head import Head
 from eventlog.engines.jsonl_quarantine import DIRECTORY as QUARANTINE
 from eventlog.engines.jsonl_quarantine import is_kept
 from eventlog.errors import JournalDamagedError, RefusedError
-from eventlog.journal import APPEND_BYTES_MAX, Journal
+from eventlog.journal import APPEND_BYTES_MAX, Journal, Subscriber
 from eventlog.replay import Replay
 
 SUMS = "SHA256SUMS"
@@ -51,6 +50,7 @@ def backup(
     registry_dir: str,
     destination: str,
     *,
+    subscribers: Sequence[Subscriber] = (),
     derived: Mapping[str, Callable[[Catalog], bytes]] | None = None,
 ) -> BackupReport:
     """
@@ -61,18 +61,22 @@ def backup(
 
         destination: must not exist, or be an empty directory.
 
+        subscribers: whose anchors say what history the registry has; those of another journal do not count.
+
         derived: more files, by name, and what gives their bytes; so that the backup can be read like any registry.
 
     Raises:
         RefusedError: nothing is left under *destination*.
 
-        JournalDamagedError: the registry is damaged; nothing was copied.
+        JournalDamagedError: the registry is damaged, or was rewound; nothing was copied.
     """
     destination = durable.checked_path(destination, "backup directory")
     with durable.refusing(destination):
         if os.path.lexists(destination) and (not os.path.isdir(destination) or os.listdir(destination)):
             raise RefusedError(f"{destination}: expected a directory that does not exist or is empty, got another")
+    found = [item for subscriber in subscribers for item in subscriber.anchors()]
     replay.catch_up()
+    anchors.check(replay, found)
     catalog = replay.settle()
     if catalog.journal_id is None:
         raise RefusedError(f"{catalog.where}: expected a journal to copy, got none")
@@ -87,7 +91,8 @@ def backup(
             _check(partial, catalog.size, catalog.hash)
             durable_directories.put_directory(partial, destination)
         except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+            with suppress(OSError):
+                durable_directories.remove_directory(partial)
             raise
     size_bytes = os.path.getsize(os.path.join(destination, JOURNAL))
     return BackupReport(destination, catalog.journal_id, catalog.size, catalog.hash, size_bytes, files)

@@ -12,7 +12,7 @@ from datetime import datetime
 from eventlog import chain, codec, snapshot
 from eventlog.catalog import Catalog
 from eventlog.decisions import Terms
-from eventlog.errors import RefusedError
+from eventlog.errors import JournalDamagedError, RefusedError
 from eventlog.events import FORMAT_VERSION, Data, Event, JournalCreated, JournalRecovered
 from eventlog.journal import DiscardedTail
 from eventlog.key_events import KeyAdded
@@ -77,7 +77,11 @@ def _linked(catalog: Catalog, events: Sequence[Event], journal_id: str) -> list[
     prev = catalog.hash
     for event in events:
         entry = codec.encode(event, journal_id, prev)
-        read_back = codec.decode(entry, event.position, journal_id, catalog.where)
+        try:
+            read_back = codec.decode(entry, event.position, journal_id, catalog.where)
+        except JournalDamagedError as error:
+            what = str(error).partition(", got ")[2].removesuffix(": run verify")
+            raise RefusedError(f"{event.type}: expected values that can be read back, got {what}") from error
         if read_back != event:
             raise AssertionError(f"event does not survive encoding: {event!r}")
         found.append((read_back, entry))

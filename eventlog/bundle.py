@@ -117,9 +117,7 @@ def _proofs(proofs: Proofs | None, wanted: Sequence[str]) -> list[tuple[Member, 
 def _wanted(catalog: Catalog, model_ids: Sequence[str]) -> list[str]:
     """Return the models of a bundle in the order of publication."""
     for model_id in model_ids:
-        check_model_id(model_id)
-        if model_id not in catalog.published:
-            raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
+        catalog.publication(check_model_id(model_id))
     active = catalog.active_id()
     if active is None:
         raise RefusedError(f"{catalog.where}: expected an active model, got none: publish first")

@@ -74,7 +74,7 @@ def verify(file: BundleFile, target: Replay, trusted: PublicKey | None, progress
             f"as {mine.where} has, got {table.start.hash}: they differ at an entry before position {table.start.size}"
         )
     refuse_fork(file, segment, target)
-    for _ in target.journal.read_runs(0, table.start.size):
+    for _ in target.past.runs(0, table.start.size):
         pass  # what is wrong with these is said of this registry, not of the bundle
     replay = Replay(Continued(target.journal, segment), tell=lambda _notice: None, whole=True, home=target.home)
     try:

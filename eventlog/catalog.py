@@ -86,19 +86,40 @@ class Catalog(CatalogState):
 
         Raises as `apply`; the catalog has then gone on up to the entry that does not fit.
         """
-        if len(entries) < _RUN_MIN or self.journal_id is None:
+        due = ENTRIES - self.size + (0 if self.snapshot is None else self.snapshot.position)
+        if 0 <= due < len(entries):  # there the next snapshot stands, if anywhere here
+            self.apply_run(entries[:due])
+            self.apply(entries[due])
+            self.apply_run(entries[due + 1 :])
+            return
+        if self._run_applied(entries):
+            return
+        start = 0
+        for other in runs.others(entries):
+            self._apply_alike(entries[start:other])
+            self.apply(entries[other])
+            start = other + 1
+        self._apply_alike(entries[start:])
+
+    def _apply_alike(self, entries: Sequence[bytes]) -> None:
+        """Go on by entries that look like activations; where something about some is odd, by halves."""
+        if len(entries) < _RUN_MIN:
             for entry in entries:
                 self.apply(entry)
-            return
-        middle = ENTRIES - self.size + (0 if self.snapshot is None else self.snapshot.position)
-        if not 0 <= middle < len(entries):  # there the next snapshot stands, if anywhere here
-            run = runs.decode_activations(entries, self.size, self.journal_id)
-            if run is not None and self._activated(run):
-                self._go_on(run.times, entries)
-                return
-            middle = next(runs.others(entries), len(entries) // 2)
-        self.apply_run(entries[: middle or 1])
-        self.apply_run(entries[middle or 1 :])
+        elif not self._run_applied(entries):
+            middle = len(entries) // 2
+            self._apply_alike(entries[:middle])
+            self._apply_alike(entries[middle:])
+
+    def _run_applied(self, entries: Sequence[bytes]) -> bool:
+        """Go on by *entries* all at once, if nothing about them is odd; say so, else nothing has changed."""
+        if len(entries) < _RUN_MIN or self.journal_id is None:
+            return False
+        run = runs.decode_activations(entries, self.size, self.journal_id)
+        if run is None or not self._activated(run):
+            return False
+        self._go_on(run.times, entries)
+        return True
 
     def check_ids(self) -> None:
         """Raise `JournalDamagedError` where two of all events have the same id; see `EventIds.repeated`."""
@@ -144,7 +165,7 @@ class Catalog(CatalogState):
             raise self._impossible(event, "the path's bytes in hex", got) from None
         if not self.published.are_new([model_id]):
             raise self._impossible(event, "a new model id", f"{model_id} again")
-        self._activate(event, model_id, data)
+        self._activate(event, data)
         self.published.add(event)
         self._add_rows([event], odd=True)
         self._take_over(event, data.took_over)
@@ -153,10 +174,10 @@ class Catalog(CatalogState):
         model_id = event.subject or ""
         if model_id not in self.published:
             raise self._impossible(event, "a published model", model_id)
-        self._activate(event, model_id, data)
+        self._activate(event, data)
         self._take_over(event, data.took_over)
 
-    def _activate(self, event: Event, model_id: str, data: ModelPublished | ModelRolledBack) -> None:
+    def _activate(self, event: Event, data: ModelPublished | ModelRolledBack) -> None:
         if data.displaced != self.active_id():
             raise self._impossible(event, f"{self.active_id()} as displaced model", f"{data.displaced}")
         self.active[ACTIVE] = activation_of(event, data)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from eventlog import chain
+from eventlog.errors import RefusedError
 from eventlog.event_ids import EventIds, Hashes
 from eventlog.events import Event
 from eventlog.journal import Anchor
@@ -158,6 +159,12 @@ class CatalogState:
         """Return the id of the active model, or None."""
         activation = self.active.get(ACTIVE)
         return None if activation is None else activation.model_id
+
+    def publication(self, model_id: str) -> Event:
+        """Return the event that published a model. Raises RefusedError where there is none."""
+        if model_id not in self.published:
+            raise RefusedError(f"{self.where}: expected a published model, got {model_id!r}: see list")
+        return self.published[model_id]
 
     def model(self, model_id: str) -> ModelMetadata:
         """Return the six attributes of a published model. Raises KeyError where there is none."""

@@ -58,7 +58,9 @@ def parse_pair(text: str) -> tuple[str, Any]:
         return key, value
     try:
         return key, _strict_json(value)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise RefusedError(f"--metadata: {key[:80]}: expected at most {DEPTH_MAX} levels, got more") from error
+    except ValueError as error:
         raise RefusedError(
             f"--metadata: expected JSON behind {key[:80]}:=, got {value[:80]!r}: {error}: for text leave out the colon"
         ) from error

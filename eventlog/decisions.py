@@ -172,8 +172,7 @@ def _target(catalog: Catalog, model_id: str | None) -> tuple[str, str]:
         raise RefusedError(
             f"{catalog.where}: expected a model before {active.model_id}, got none: name one with --model-id"
         )
-    if target not in catalog.published:
-        raise RefusedError(f"{catalog.where}: expected a published model, got {target!r}: see list")
+    catalog.publication(target)
     if catalog.marks.is_retired(target):
         raise RefusedError(
             f"{catalog.where}: expected a model that is not retired, got {target}: "

@@ -46,6 +46,8 @@ _TEMPORARY = {
     ".state.json.new": _NEXT_PUBLISH,
     ".journal.jsonl.new": "ask for the same repair again, or remove it: it never came into use",
     ".journal.head.new": "ask for the same repair again, or remove it: it never came into use",
+    ".journal.mirror.new": "remove it: it never came into use",
+    ".tree_head.note.new": "remove it: it never came into use",
 }
 _PENDING = ".pending"
 _REMEDIES = {

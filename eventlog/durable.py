@@ -1,5 +1,7 @@
 """
-The file-system calls that make bytes survive power loss; no other module syncs, renames or truncates.
+The file-system calls that make bytes survive power loss.
+
+Beside `durable_replacement` and `durable_directories`, which build on it, no other module syncs, renames or truncates.
 
 The order is the whole point, so each helper shows the system calls it makes. All of them are called through the `os`
 module (`os.fsync(…)`, never `from os import fsync`), so that tests can watch and fail each one.

@@ -1,5 +1,5 @@
 """
-Whole directories that survive power loss; beside `eventlog.durable`, the only module that renames or removes.
+Whole directories that survive power loss, by the calls of `eventlog.durable` and a few of their own.
 
 A directory is made under a name of nobody's, and gets its own when everything in it is durable.
 """
@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
+from contextlib import suppress
 
 from eventlog import durable
 from eventlog.durable import create_directory, sync_ancestors, sync_directory
@@ -58,8 +60,40 @@ def link_or_copy(source: str, path: str) -> None:
         os.chmod(path, mode)
 
 
-def remove_directory(path: str) -> None:
-    """Remove a directory and what is in it; nothing is made durable. Raises OSError."""
-    import shutil  # noqa: PLC0415 - takes long, and few remove anything
+def missing(path: str) -> list[str]:
+    """Return which of *path* and the directories above it are not there, the highest first. Trace: `lstat` of each."""
+    found: list[str] = []
+    path = os.path.abspath(path)
+    with suppress(OSError):  # what cannot be looked at is there
+        while path != os.path.dirname(path):
+            try:
+                os.lstat(path)
+                break
+            except (FileNotFoundError, NotADirectoryError):
+                found.insert(0, path)
+                path = os.path.dirname(path)
+    return found
 
-    shutil.rmtree(path)
+
+def remove_empty(paths: Sequence[str]) -> None:
+    """Remove those directories of *paths*, the highest first, that hold nothing; nothing is made durable."""
+    with suppress(OSError):
+        for path in reversed(paths):
+            os.rmdir(path)
+
+
+def remove_directory(path: str) -> None:
+    """Remove a directory and what is in it, and follow no link; nothing is made durable. Raises OSError."""
+
+    def give_up(error: OSError) -> None:
+        raise error
+
+    for _, directories, files, above in os.fwalk(path, topdown=False, onerror=give_up):
+        for name in files:
+            os.unlink(name, dir_fd=above)
+        for name in directories:
+            try:
+                os.rmdir(name, dir_fd=above)
+            except NotADirectoryError:  # a link to one
+                os.unlink(name, dir_fd=above)
+    os.rmdir(path)

@@ -90,3 +90,20 @@ def replace_file(
         replacement.give_up()
         raise
     replacement.sync_name()
+
+
+def write_over(path: str, data: bytes) -> None:
+    """
+    Write the start of a file that may be lost or torn, in place; what has other names, too, makes room for a new file.
+
+    Trace: `openat(O_WRONLY|O_CREAT)`, `fstat` twice, `pwrite64`, `close`; else `durable.remove_file`, and again.
+    """
+    descriptor = durable.open_regular(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        if os.fstat(descriptor).st_nlink == 1:
+            durable.write_at(descriptor, data, 0)
+            return
+    finally:
+        os.close(descriptor)
+    durable.remove_file(path)
+    write_over(path, data)

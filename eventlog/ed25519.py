@@ -12,7 +12,6 @@ from eventlog.errors import RefusedError
 
 SEED_BYTES = 32
 PUBLIC_BYTES = 32
-SIGNATURE_BYTES = 64
 
 
 def public_key(seed: bytes) -> bytes:

@@ -63,7 +63,8 @@ def _may_hold_pickle(descriptor: int, size_bytes: int) -> bool:
         size > HEADER_BYTES_MAX or start + size > size_bytes
     ):  # also where the numbers stand elsewhere, as they are large
         return True
-    return b".pkl" in read_at(descriptor, start, size).lower()
+    names = read_at(descriptor, start, size).lower()
+    return any(ending.encode() in names for ending in (*_PICKLE_SUFFIXES, ".pt"))  # also PyTorch's, which has one
 
 
 class Findings:

@@ -111,8 +111,8 @@ def _read_ahead(descriptor: int, size_bytes: int, into: int | None) -> Iterator[
                 return
 
     reader = threading.Thread(target=read, name="modelog-read-ahead")
-    reader.start()
     try:
+        reader.start()
         for buffer in cycle(buffers):
             full.acquire()
             count = counts.popleft()
@@ -125,4 +125,5 @@ def _read_ahead(descriptor: int, size_bytes: int, into: int | None) -> Iterator[
     finally:
         stopped = True
         free.release()
-        reader.join()
+        if reader.ident is not None:  # else it was interrupted before there was a thread
+            reader.join()

@@ -31,8 +31,9 @@ def new_uuid(random_bytes: Callable[[int], bytes]) -> str:
 
 
 def check_text(what: str, text: str) -> str:
-    """Return *text* if it is 1 to `TEXT_CHARACTERS_MAX` printable characters, or raise `RefusedError`."""
-    if not isinstance(text, str) or not text.isprintable() or not 1 <= len(text) <= TEXT_CHARACTERS_MAX:
+    """Return *text* if it is 1 to `TEXT_CHARACTERS_MAX` printable characters, not all blank; or raise."""
+    is_text = isinstance(text, str) and text.isprintable() and text.strip() != ""
+    if not is_text or len(text) > TEXT_CHARACTERS_MAX:
         raise RefusedError(f"{what}: expected 1 to {TEXT_CHARACTERS_MAX} printable characters, got {text!r:.300}")
     return text
 

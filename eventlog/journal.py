@@ -156,7 +156,7 @@ class Journal(Protocol):
 
     def resume(self, text: bytes) -> tuple[int, Sequence[bytes]] | None:
         """
-        Return the newest acknowledged entries from the last one on that contains *text*, and the position of the first.
+        Return the newest acknowledged entries from the last one on with *text* near its start, and its position.
 
         They are verified against one another and the tail. None where there is no such entry near the end, or where it
         is not certain that all entries before it are as they were when they were last verified: read from zero then.
@@ -181,7 +181,7 @@ class Journal(Protocol):
 
     def middle(self, text: bytes) -> tuple[int, bytes] | None:
         """
-        Return an entry with *text* in it from about the middle, and the byte at which it begins; None if none is near.
+        Return an entry from about the middle with *text* near its start, and the byte at which it begins; or None.
 
         It is not verified: neither that it follows the entries before it, nor that it is no part of another one.
         """

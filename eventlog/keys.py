@@ -41,7 +41,9 @@ def added(key: PublicKey, journal_id: str, endorser: PrivateKey | None, reason: 
 
 
 def check_kind(key: PublicKey) -> PublicKey:
-    """Return *key*, or raise `RefusedError` where it is a witness's."""
+    """Return *key*, or raise `RefusedError` where it is a witness's, `TypeError` where it is no key."""
+    if not isinstance(key, PublicKey):
+        raise TypeError(f"key: expected a PublicKey, got {type(key).__name__}")
     if key.kind != KIND_LOG:
         raise RefusedError(f"key {key.name}: expected one for tree heads, got a witness's: see keygen")
     return key

@@ -16,8 +16,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Self
 
 from eventlog.errors import LockTimeoutError, RefusedError, reason_of
+
+if TYPE_CHECKING:
+    import threading
 
 LOCK_TIMEOUT_SECONDS = 30.0
 LOCK_TIMEOUT_SECONDS_MAX = 1_000_000
@@ -77,6 +81,17 @@ def _spread() -> float:
 
 
 @contextmanager
+def one_thread(lock: threading.RLock, where: str, timeout_seconds: float) -> Iterator[None]:
+    """Keep other threads of this process out. Raises LockTimeoutError."""
+    if not lock.acquire(timeout=timeout_seconds):
+        raise timed_out(where, "another thread", timeout_seconds)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def locked_directory(
     path: str, *, timeout_seconds: float, is_needless: Callable[[], bool] = lambda: False
 ) -> Iterator[bool]:
@@ -88,11 +103,9 @@ def locked_directory(
 
         OSError: the directory cannot be opened.
     """
-    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with Held() as held:
+        descriptor = held.add(os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         yield acquire(descriptor, path, timeout_seconds=timeout_seconds, is_needless=is_needless)
-    finally:
-        release(descriptor)
 
 
 def try_acquire(descriptor: int, where: str, *, shared: bool = False) -> bool:
@@ -108,12 +121,54 @@ def try_acquire(descriptor: int, where: str, *, shared: bool = False) -> bool:
     return True
 
 
-def release(descriptor: int) -> None:
-    """Unlock and close, also where a forked child still has a copy of the descriptor. Never raises OSError."""
-    with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-    with suppress(OSError):
-        os.close(descriptor)
+class Held:
+    """
+    Open files and directories, perhaps locked; unlocked and closed at the end of a `with` block.
+
+    Where an interrupt comes just then, that is done when nobody has the object any more: a lock that outlives whoever
+    held it would keep everybody out until the process ends.
+    """
+
+    def __init__(self) -> None:
+        self._descriptors: list[int] = []
+        self._process = 0
+
+    def add(self, descriptor: int) -> int:
+        """Hold an open descriptor; return it."""
+        self._descriptors.append(descriptor)
+        self._process = os.getpid()
+        self.__class__ = _Holding
+        return descriptor
+
+    def release(self) -> None:
+        """Unlock and close, also where a forked child still has a copy of a descriptor. Never raises OSError."""
+        while self._descriptors:
+            with suppress(OSError):
+                fcntl.flock(self._descriptors[-1], fcntl.LOCK_UN)
+            descriptor = self._descriptors.pop()  # before it is closed: a number is never closed twice
+            with suppress(OSError):
+                os.close(descriptor)
+        self.__class__ = Held
+
+    def __bool__(self) -> bool:
+        """Say whether anything is held."""
+        return bool(self._descriptors)
+
+    def __enter__(self) -> Self:
+        """Begin the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self.release()
+
+
+class _Holding(Held):
+    """One that holds something; no other has a finalizer, for an interrupt that comes while one runs is lost."""
+
+    def __del__(self) -> None:
+        if self._process == os.getpid():  # a forked child would take the lock from its parent
+            self.release()
 
 
 def timed_out(where: str, holder: str, timeout_seconds: float) -> LockTimeoutError:

@@ -58,6 +58,19 @@ class Log:
 log = Log()
 
 
+class Once:
+    """Warnings by whoever looks at one thing again and again: each is said once, until there was another or none."""
+
+    def __init__(self) -> None:
+        self._last: str | None = None
+
+    def warning(self, message: str | None) -> None:
+        """Say *message*, unless it was the last; None where there is nothing to be said."""
+        last, self._last = self._last, message
+        if message not in (None, last):
+            log.warning("%s", message)
+
+
 def _say(level: str, message: str, values: tuple[object, ...], *, traceback: bool = False) -> None:
     heard = listener.get()
     if heard is not None and not traceback and "logging" not in sys.modules:

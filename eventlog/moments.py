@@ -66,7 +66,12 @@ def moment_of(value: int | str | datetime, what: str = "as_of") -> Moment:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise RefusedError(f"{what}: expected a time with its zone, got {value!r}")
-        return Moment(value.isoformat(), time=value.astimezone(UTC))
+        try:
+            return Moment(value.isoformat(), time=value.astimezone(UTC))
+        except OverflowError:
+            raise RefusedError(f"{what}: expected a time from the year 1 to 9999 in UTC, got {value!r}") from None
+    if isinstance(value, int) and not 0 <= value <= POSITION_MAX:
+        raise RefusedError(f"{what}: expected a position from 0 to {POSITION_MAX}, got another")
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str):
         raise TypeError(f"{what}: expected a position or a time, got {value!r}")

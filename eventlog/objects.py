@@ -127,9 +127,7 @@ def guarded(path: str) -> Iterator[None]:
     """Keep other writers of the files that begin with the same two digits out."""
     directory, digest = os.path.split(path)
     guard = os.path.join(directory, f".{digest[:2]}.lock")
-    descriptor = durable.open_regular(guard, os.O_RDWR | os.O_CREAT)
-    try:
+    with locking.Held() as held:
+        descriptor = held.add(durable.open_regular(guard, os.O_RDWR | os.O_CREAT))
         locking.acquire(descriptor, guard, timeout_seconds=LOCK_TIMEOUT_SECONDS)
         yield
-    finally:
-        locking.release(descriptor)

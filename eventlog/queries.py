@@ -56,7 +56,7 @@ class RegistryQueries(RegistryReader):
         """
         with self._threads:
             catalog = self.catalog(as_of)
-            wanted = Listing(None if where is None else _condition(where), tuple(sort), limit=limit)
+            wanted = Listing(None if where is None else _condition(where), tuple(sort), limit=_checked_limit(limit))
             return listing.models(catalog, wanted)
 
     def history(
@@ -81,10 +81,13 @@ class RegistryQueries(RegistryReader):
 
         Raises as `list_models`.
         """
+        _checked_limit(limit)
         size = self._size_at(as_of)
-        for name, position in (("start", criteria.start), ("stop", criteria.stop)):
-            if position is not None and position > size:
-                raise RefusedError(f"{name}: {self._replay.journal.where}: expected at most {size}, got {position}")
+        where, last = self._replay.journal.where, size - 1
+        if criteria.start is not None and criteria.start > size:
+            raise RefusedError(f"{where}: expected positions from {size} at most, got from {criteria.start}")
+        if criteria.stop is not None and criteria.stop > size:
+            raise RefusedError(f"{where}: expected positions up to {last} at most, got up to {criteria.stop - 1}")
         return selected(self._changes(size), criteria, limit=limit, newest_first=newest_first)
 
     def follow(
@@ -127,8 +130,7 @@ class RegistryQueries(RegistryReader):
         check_model_id(model_id)
         with self._threads:
             catalog = self.catalog(as_of)
-            if model_id not in catalog.published:
-                raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
+            catalog.publication(model_id)
             changes = list(self.history(Criteria(models=(model_id,)), as_of=as_of))
             published = next(change for change in changes if change.event.subject == model_id)
             found = [stretch for stretch in stretches(changes) if stretch.model_id == model_id]
@@ -141,7 +143,7 @@ class RegistryQueries(RegistryReader):
         Raises as `list_models`, and RefusedError where *later* comes before *earlier*.
         """
         with self._threads:
-            stop, start = self._size_at(later), self._size_at(earlier)
+            stop, start = self._size_at(later, "later moment"), self._size_at(earlier, "earlier moment")
             if stop < start:
                 raise RefusedError(f"diff: expected the earlier moment first, got {earlier!r} and {later!r}")
             replay = self._quiet_replay()
@@ -155,7 +157,8 @@ class RegistryQueries(RegistryReader):
 
     def _quiet_replay(self) -> Replay:
         """Return another fold of the journal, from zero on; what there is to say of it was said."""
-        self._replay.past.enter(0)
+        with self._threads:
+            self._replay.past.enter(0)
         return Replay(self._replay.journal, tell=log.debug, piecemeal=True)
 
     def _changes(self, stop: int) -> Iterator[Change]:
@@ -180,6 +183,15 @@ class RegistryQueries(RegistryReader):
         with self._threads:
             replay.catch_up(min(stop, replay.catalog.size + _CHANGES_AT_ONCE), changes.append)
         return changes
+
+
+def _checked_limit(limit: int | None) -> int | None:
+    """Return how many are wanted at most. Raises RefusedError for what is no such number, TypeError for no number."""
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):
+        raise TypeError(f"limit: expected a whole number, got {type(limit).__name__}")
+    if limit is not None and limit < 0:
+        raise RefusedError(f"limit: expected 0 or more, got {limit}")
+    return limit
 
 
 def _condition(where: str) -> Condition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Self
 
-from eventlog import anchors
+from eventlog import anchors, durable
 from eventlog.catalog import Catalog
 from eventlog.clock import utc_now
 from eventlog.errors import JournalDamagedError, ModelogError, RefusedError
@@ -39,6 +40,9 @@ class RegistryReader:
 
         checks: called with the newest state whenever it was read; raise what an answer must not be given for.
     """
+
+    _opened_in: str | None = None
+    """The working directory, where a path of the registry's depends on it."""
 
     def __init__(
         self,
@@ -77,6 +81,8 @@ class RegistryReader:
         """
         Return the state after all acknowledged events, checked against the anchors; or what it was at a moment.
 
+        What it is now goes on with this object: where threads share it, they may be about to append what is in it.
+
         Raises as `list_models`.
         """
         with self._threads:
@@ -110,6 +116,9 @@ class RegistryReader:
 
     def published_by_request(self, request_id: str) -> ModelMetadata | None:
         """Return the model that a request with this id has published, or None. Raises as `list_models`."""
+        from eventlog import identity  # noqa: PLC0415 - few ask
+
+        identity.check_text("request id", request_id)
         with self._threads:
             catalog = self.catalog()
             position = catalog.positions.get(request_id)
@@ -185,17 +194,25 @@ class RegistryReader:
             return event
         raise RefusedError(f"{catalog.where}: expected a position below {catalog.size}, got {position}")
 
-    def _size_at(self, as_of: AsOf) -> int:
-        """Verify everything, and return how much of it had happened at a moment."""
+    def _size_at(self, as_of: AsOf, what: str = "as_of") -> int:
+        """Verify everything, and return how much of it had happened at a moment, which is called *what*."""
         with self._threads:
             if as_of is None:
                 return self._now_checked().size
             from eventlog import moments  # noqa: PLC0415 - most questions are about now
 
-            moment = moments.moment_of(as_of)
-            return moments.size_at(moment, self._now_checked(), self._now(), self._replay.past)
+            moment = moments.moment_of(as_of, what)
+            return moments.size_at(moment, self._now_checked(), self._now(), self._replay.past, what)
 
     def _anchors(self, unreadable: Callable[[ModelogError], object] | None = None) -> list[FoundAnchor]:
+        if self._opened_in is not None:
+            with durable.refusing("working directory"):
+                now_in = os.getcwd()
+            if now_in != self._opened_in:
+                raise RefusedError(
+                    f"{self._replay.journal.where}: expected the working directory in which it was opened, "
+                    f"{self._opened_in}, got {now_in}: open the registry with absolute directories"
+                )
         return [item for subscriber in self._subscribers for item in subscriber.anchors(unreadable)]
 
     def _refuse_lost(self, catalog: Catalog, foreign: list[FoundAnchor]) -> None:

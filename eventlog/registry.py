@@ -20,7 +20,7 @@ from eventlog.catalog import Catalog
 from eventlog.decisions import Decide, Decision, FindEvent, Terms
 from eventlog.errors import ModelogError, ModelRegistryError, RefusedError, refused_by
 from eventlog.file_digest import Progress
-from eventlog.model import ModelMetadata
+from eventlog.model import ModelMetadata, published_here
 from eventlog.model_id import check_model_id
 from eventlog.retention import Retention
 from eventlog.training_events import Training
@@ -93,7 +93,7 @@ class ModelRegistry(Retention):
             with refused_by("backend"):
                 identity.check_text("backend", backend)
             with refused_by("metadata"):
-                metadata = metadata_rules.checked(dataset_metadata or {})
+                metadata = metadata_rules.checked({} if dataset_metadata is None else dataset_metadata)
             prepare = partial(decisions.publish, backend=backend, dataset_metadata=metadata, training=training)
             while True:
                 keeps = self._keeps_copies() if copy is None else copy
@@ -151,7 +151,8 @@ class ModelRegistry(Retention):
 
             actor, reason, request_id, expect_active, take_over, dry_run, progress: as in `publish_model`.
 
-        Returns the target. Where it is active already, nothing is recorded. Raises as `publish_model`.
+        Returns the target, with the path where its bytes are on this machine. Where it is active already, nothing is
+        recorded. Raises as `publish_model`.
         """
         wanted = {"model_id": model_id, "expect_active": expect_active}
         hashed: dict[str, artifacts.Artifact] = {}
@@ -177,7 +178,10 @@ class ModelRegistry(Retention):
                 with refused_by("target"):
                     check_model_id(model_id)
             terms = self._terms(actor, reason, request_id, expect_active)
-            return self._carry_out(prepare, terms, take_over, dry_run)
+            model = self._carry_out(prepare, terms, take_over, dry_run)
+        with suppress(ModelogError), self._threads:  # it is done: that it cannot be read again does not undo it
+            return published_here(self._replay.catalog.published[model.model_id], self._replay.home)
+        return model
 
     def rebuild(self) -> int:
         """

@@ -31,10 +31,12 @@ from eventlog.group_commit import GroupCommit
 from eventlog.journal import FoundAnchor, Subscriber
 from eventlog.log import log
 from eventlog.model import ModelMetadata
-from eventlog.model_id import check_model_id
+from eventlog.model_id import is_model_id
 from eventlog.queries import RegistryQueries
 from eventlog.replay import Replay, catch_up_all
 from eventlog.transaction import Asked, Transaction
+
+_UNREAD = "recorded, but it cannot be read again: {}: run rebuild"
 
 
 class _Waiting:
@@ -102,8 +104,8 @@ class RegistryRequests(RegistryQueries):
         self, actor: str | None, reason: str | None, request_id: str | None, expect_active: str | None = None
     ) -> Terms:
         """Return who asks, why and under which condition, checked."""
-        if expect_active not in (None, "none"):
-            check_model_id(expect_active or "")
+        if expect_active not in (None, "none") and not is_model_id(expect_active or ""):
+            raise RefusedError(f"expect_active: expected a model id as in list, or 'none', got {expect_active!r:.80}")
         own_id = request_id is None
         request_id = identity.new_uuid(self._random_bytes) if request_id is None else request_id
         if identity.check_text("--id", request_id).startswith(RECOVERY_ID_START):
@@ -136,7 +138,7 @@ class RegistryRequests(RegistryQueries):
                 return decisions.preview(decision, self._replay.catalog, now)
         waiting = _Waiting(prepare, terms, take_over, last_look)
         self._commits.run(waiting)
-        if waiting.decision is not None and waiting.model is not None:
+        if waiting.decision is not None:
             self._say(waiting.decision, "recorded")
         if waiting.error is not None:
             raise waiting.error
@@ -160,10 +162,10 @@ class RegistryRequests(RegistryQueries):
                     waiting.decision, waiting.error = item.decision, item.error
             done = [waiting for waiting in group if waiting.decision is not None]
             for waiting in done:
-                waiting.model = self._replay.catalog.model(waiting.decision.model_id if waiting.decision else "")
+                self._find_model(waiting)
             lag = self._subscribers_lag() if done else None
             for waiting in done:
-                waiting.error = None if lag is None else ProjectionLagError(lag, model=waiting.model)
+                waiting.error = waiting.error if lag is None else ProjectionLagError(lag, model=waiting.model)
         except ModelogError as error:  # of the journal itself: nothing was asked of it yet
             for waiting in group:
                 waiting.error = error
@@ -174,6 +176,14 @@ class RegistryRequests(RegistryQueries):
         finally:
             for waiting in group:
                 waiting.settled = True
+
+    def _find_model(self, waiting: _Waiting) -> None:
+        """Note the model of a request that is carried out; that it cannot be read again does not undo anything."""
+        assert waiting.decision is not None, "it is carried out"
+        try:
+            waiting.model = self._replay.catalog.model(waiting.decision.model_id)
+        except ModelogError as error:
+            waiting.error = ProjectionLagError(_UNREAD.format(error))
 
     def _perform(self, waiting: _Waiting, foreign: list[FoundAnchor]) -> Asked | None:
         """Consider a request without the lock; return it if something is to be appended, else settle it."""
@@ -234,7 +244,7 @@ class RegistryRequests(RegistryQueries):
             except RefusedError as error:
                 if position is not None:
                     raise
-                raise ProjectionLagError(f"recorded, but it cannot be read again: {error}: run rebuild") from error
+                raise ProjectionLagError(_UNREAD.format(error)) from error
             done = "recorded" if position is None else "nothing was recorded: it was already,"
             log.info("%s: %s at position %d", event.type, done, event.position)
             self._tell_subscribers(None)

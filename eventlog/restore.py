@@ -7,16 +7,15 @@ a restore that is cut short leaves a journal that every command calls rewound un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from eventlog import chain
 from eventlog.backup import verified_source
 from eventlog.catalog import Catalog
-from eventlog.errors import JournalDamagedError, ProjectionLagError, RefusedError
-from eventlog.journal import APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, FoundAnchor, Subscriber
+from eventlog.engines import checks
+from eventlog.errors import JournalDamagedError, OutcomeUnknownError, ProjectionLagError, RefusedError
+from eventlog.journal import FoundAnchor, Subscriber
 from eventlog.replay import Replay, catch_up_all
 
 
@@ -112,10 +111,10 @@ def _check_witness(source: str, original: Replay, item: FoundAnchor) -> None:
             f"{source}: older: expected {anchor.size} entries or more, as {item.where} remembers, got {theirs.size}: "
             f"restore a newer backup; where there is none, repair --accept-rewind --from {source} --reason …"
         )
-    if _hash_at(original, anchor.size) != anchor.hash:
+    if original.hash_at(anchor.size) != anchor.hash:
         raise RefusedError(
             f"{source}: forked: expected hash {anchor.hash} of entry {anchor.size - 1}, as {item.where} remembers, "
-            f"got {_hash_at(original, anchor.size)}"
+            f"got {original.hash_at(anchor.size)}"
         )
 
 
@@ -127,19 +126,11 @@ def _check_prefix(source: str, original: Replay, target: Replay) -> None:
             f"{source}: older: expected {mine.size} entries or more, as {mine.where} has, got {theirs.size}: "
             "nothing there that is not here"
         )
-    if mine.size and _hash_at(original, mine.size) != mine.hash:
+    if mine.size and original.hash_at(mine.size) != mine.hash:
         raise RefusedError(
             f"{source}: forked: expected hash {mine.hash} of entry {mine.size - 1}, as {mine.where} has, "
-            f"got {_hash_at(original, mine.size)}"
+            f"got {original.hash_at(mine.size)}"
         )
-
-
-def _hash_at(replay: Replay, size: int) -> str:
-    """Return the hash that the journal had after *size* entries."""
-    if size == 0:
-        return chain.GENESIS
-    (entry,) = replay.journal.read(size - 1, size)
-    return chain.hash_of(entry)
 
 
 def _append(original: Replay, target: Replay, source: str, announce: Callable[[Catalog], None]) -> None:
@@ -148,23 +139,12 @@ def _append(original: Replay, target: Replay, source: str, announce: Callable[[C
         mine = target.catch_up()
         _check_prefix(source, original, target)
         announce(original.catalog)
-        entries = original.journal.read(mine.size, original.catalog.size)
         size = mine.size
-        while batch := list(islice(entries, APPEND_ENTRIES_MAX)):
-            for part in _bounded(batch):
-                size = target.journal.append(part, expected_size=size).size
+        try:
+            for piece in checks.pieces(original.journal.read(size, original.catalog.size)):
+                size = target.journal.append(piece, expected_size=size).size
+        except RefusedError as error:
+            raise OutcomeUnknownError(
+                f"{error}: {size} of {original.catalog.size} entries are restored: mend that, then restore again"
+            ) from error
     target.catch_up()
-
-
-def _bounded(entries: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Yield *entries* in parts that one append may have."""
-    part: list[bytes] = []
-    total = 0
-    for entry in entries:
-        if part and total + len(entry) + 1 > APPEND_BYTES_MAX:
-            yield part
-            part, total = [], 0
-        part.append(entry)
-        total += len(entry) + 1
-    if part:
-        yield part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -117,11 +117,12 @@ class Retention(Serving):
                 removed; the next time it is.
         """
         vault = self._places.vault()
-        with self._threads:
-            self._check_history()
-        if not dry_run:
-            vault.clear_incoming()
-        sweep = self._sweep(vault)
+        with _scratch() if dry_run else nullcontext() as scratch:
+            with self._threads:
+                self._check_history()
+            if not dry_run:
+                vault.clear_incoming()
+            sweep = self._sweep(vault, scratch)
         wanted = [removal for removal in sweep.removals if removal.models or unnamed]
         _check_all(sweep, wanted, progress)
         removed = wanted
@@ -133,6 +134,8 @@ class Retention(Serving):
 
     def _mark(self, model_id: str, data: Marked, actor: str | None, request_id: str | None) -> Event:
         check_model_id(model_id)
+        if not isinstance(data.reason, str) or not data.reason.strip():
+            raise RefusedError(f"reason: expected why, in words, got {data.reason!r}")
         terms = self._terms(actor, data.reason, request_id)
         return self._record(lambda terms: retention_decisions.mark(terms, model_id, data, self.read_event), terms)
 
@@ -143,7 +146,7 @@ class Retention(Serving):
             raise RefusedError(f"{catalog.where}: expected a journal, which says what is needed, got none")
         self._quiet_replay().catch_up(catalog.size)
 
-    def _sweep(self, vault: Vault) -> Sweep:
+    def _sweep(self, vault: Vault, fetched_into: str | None = None) -> Sweep:
         """Return what is kept and what is needed of it. What comes meanwhile is neither."""
         from eventlog.claims import Claims  # noqa: PLC0415 - few remove anything
         from eventlog.vault_sweep import Sweep  # noqa: PLC0415
@@ -153,7 +156,7 @@ class Retention(Serving):
             catalog = self._replay.catch_up()
             claims = Claims(files | trees, catalog.settings)
             self._go_on(claims, catalog)
-        return Sweep(vault, (files, trees), claims, self._now(), self._places.fetcher())
+        return Sweep(vault, (files, trees), claims, self._now(), self._places.fetcher(fetched_into))
 
     def _go_on(self, claims: Claims, catalog: Catalog) -> None:
         for event in self._replay.past.events(claims.size, catalog.size):
@@ -190,6 +193,15 @@ class Retention(Serving):
             return Decision(model_id, data)
 
         self._record(lambda _: decide, self._terms(terms.actor, terms.reason, None))
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    """Give a directory for what is only fetched to look at it; it goes with all that is in it."""
+    from tempfile import TemporaryDirectory  # noqa: PLC0415 - few remove anything
+
+    with TemporaryDirectory() as path:
+        yield path
 
 
 @contextmanager

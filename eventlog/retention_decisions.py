@@ -34,8 +34,7 @@ def mark(terms: Terms, model_id: str, data: Marked, find_event: FindEvent) -> De
 
 @refused_by("target")
 def _check_target(catalog: Catalog, model_id: str, data: Marked) -> None:
-    if model_id not in catalog.published:
-        raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
+    catalog.publication(model_id)
     if isinstance(data, ModelRetired) and model_id == catalog.active_id():
         raise RefusedError(
             f"{model_id}: expected a model that is not active, got the one that is: "

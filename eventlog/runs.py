@@ -155,7 +155,8 @@ def decode_activations(entries: Sequence[bytes], position: int, journal_id: str)
         or [time.tzinfo for time in times].count(UTC) != len(entries)
         or [said.took_over for said in data].count(None) != len(entries)
         or [said.artifact_path_hex or said.origin_path_hex for said in published].count(None) != len(published)
-        or MODEL_ID_LINES.fullmatch("\n".join([*model_ids, ""])) is None
+        or MODEL_ID_LINES.fullmatch(id_lines := "\n".join([*model_ids, ""])) is None
+        or id_lines.count("\n") != len(model_ids)
     ):
         return None
     lists = lines.count(b"[") if b"[" in lines else 0  # to find none is five times as fast as to count them

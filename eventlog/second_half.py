@@ -127,7 +127,7 @@ def begun(journal: Journal, beside: RowsBeside | None = None) -> Iterator[Second
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         yield None if middle is None or answer is None else SecondHalf(middle, answer)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # as above
         if answer is not None:
             os.close(answer)
         if process is not None:
@@ -135,6 +135,7 @@ def begun(journal: Journal, beside: RowsBeside | None = None) -> Iterator[Second
                 signal.pidfd_send_signal(process, signal.SIGKILL)
                 os.waitid(os.P_PIDFD, process, os.WEXITED)
             os.close(process)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _forked(

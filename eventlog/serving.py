@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -73,21 +74,18 @@ class Serving(Administration):
 
         Raises as `list_models`, and RefusedError where there is no such model, or its bytes are not there.
         """
-        check_model_id(model_id)
-        catalog = self.catalog()
-        if model_id not in catalog.published:
-            raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
-        return Loaded(catalog.model(model_id), self._places.check(catalog.published[model_id], progress, full=full))
+        model, event = self._published(model_id)
+        return Loaded(model, self._places.check(event, progress, full=full))
 
     def open_active(self, *, full: bool = False, progress: Progress | None = None) -> Loaded:
         """Do as `load` for the model that is active. Raises RefusedError, too, where none is."""
-        catalog = self.catalog()
-        activation = catalog.active.get(ACTIVE)
-        if activation is None:
-            raise RefusedError(f"{catalog.where}: expected an active model, got none: publish first")
-        event = catalog.published[activation.model_id]
-        artifact = self._places.check(event, progress, full=full)
-        return Loaded(catalog.model(activation.model_id), artifact, activation.position)
+        with self._threads:
+            catalog = self.catalog()
+            activation = catalog.active.get(ACTIVE)
+            if activation is None:
+                raise RefusedError(f"{catalog.where}: expected an active model, got none: publish first")
+            model, event = catalog.model(activation.model_id), catalog.published[activation.model_id]
+        return Loaded(model, self._places.check(event, progress, full=full), activation.position)
 
     def signature_path(self, model_id: str | None = None) -> str:
         """
@@ -95,11 +93,10 @@ class Serving(Administration):
 
         Raises as `load` and `open_active`, and RefusedError where nobody signed it, or the signature is not there.
         """
-        catalog = self.catalog()
-        wanted = catalog.active_id() if model_id is None else check_model_id(model_id)
-        if wanted is None or wanted not in catalog.published:
-            raise RefusedError(f"{catalog.where}: expected a published model, got {wanted or 'none'}: see list")
-        return self._places.signature_path(catalog.published[wanted])
+        with self._threads:
+            wanted = self.catalog().active_id() if model_id is None else model_id
+            _, event = self._published(wanted or "none")
+        return self._places.signature_path(event)
 
     def watch(
         self,
@@ -125,9 +122,11 @@ class Serving(Administration):
         Raises:
             JournalDamagedError: as `list_models`.
 
-            RefusedError: as `list_models` at the first look, or fewer events than *seen* have happened; later it is
-                told, and tried again.
+            RefusedError: as `list_models` at the first look, or fewer events than *seen* have happened, or
+                *debounce_seconds* are no time; later it is told, and tried again.
         """
+        if not 0 <= debounce_seconds < math.inf:
+            raise RefusedError(f"debounce_seconds: expected 0 or more seconds, got {debounce_seconds!r}")
         size = self.catalog().size
         if seen is not None and not 0 <= seen < size:
             raise RefusedError(
@@ -156,8 +155,18 @@ class Serving(Administration):
 
     def _active_position(self) -> int:
         """Return where the active model became active; before the first position where none is."""
-        activation = self.catalog().active.get(ACTIVE)
+        with self._threads:
+            activation = self.catalog().active.get(ACTIVE)
         return -1 if activation is None else activation.position
+
+    def _published(self, model_id: str) -> tuple[ModelMetadata, Event]:
+        """Return a model and its publication, both acknowledged. Raises as `load`."""
+        if model_id != "none":
+            check_model_id(model_id)
+        with self._threads:  # another thread may be about to append what it has folded already
+            catalog = self.catalog()
+            event = catalog.publication(model_id)
+            return catalog.model(model_id), event
 
     def report_loaded(
         self,
@@ -178,6 +187,8 @@ class Serving(Administration):
 
         Raises as `publish_model`, and RefusedError where it was loaded by its id.
         """
+        if not isinstance(loaded, Loaded):
+            raise TypeError(f"loaded: expected what open_active or watch gives, got {type(loaded).__name__}")
         if loaded.position is None:
             raise RefusedError("loaded: expected the active model, from open_active or watch, got another")
         terms = self._terms(actor, reason, request_id)
@@ -193,11 +204,7 @@ class Serving(Administration):
 
         Raises as `list_models`, and RefusedError where there is no such model, or no such file.
         """
-        check_model_id(model_id)
-        catalog = self.catalog()
-        if model_id not in catalog.published:
-            raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
-        return self._places.fetch(catalog.published[model_id], progress).path
+        return self._places.fetch(self._published(model_id)[1], progress).path
 
     def sync(self, ready: Callable[[ModelMetadata], object] = lambda model: None) -> tuple[int, ModelMetadata | None]:
         """

@@ -141,7 +141,7 @@ def parse(data: bytes, where: str) -> Note:
     try:
         if len(data) > NOTE_BYTES_MAX:
             raise ValueError(f"more than {NOTE_BYTES_MAX} bytes")
-        whole = data.decode()
+        whole = _text(data)
         if any(char < " " and char != "\n" for char in whole):
             raise ValueError("control characters")
         text, separator, rest = whole.rpartition("\n\n")
@@ -154,6 +154,13 @@ def parse(data: bytes, where: str) -> Note:
     except ValueError as error:
         raise RefusedError(f"{where}: expected a signed note, got {error}") from None
     return note
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise ValueError("bytes that are no text") from None
 
 
 def parse_public_key(text: str, where: str) -> PublicKey:

@@ -12,10 +12,11 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from eventlog import anchors
 from eventlog.engines import checks
 from eventlog.engines.jsonl import JsonlJournal
-from eventlog.errors import RefusedError
-from eventlog.journal import Journal
+from eventlog.errors import OutcomeUnknownError, RefusedError
+from eventlog.journal import Journal, Subscriber
 from eventlog.replay import Replay
 
 
@@ -65,16 +66,21 @@ class Transfer(Struct, frozen=True):
     done: bool
 
 
-def import_journal(local: JsonlJournal, cluster: ReplicatedJournal, *, dry_run: bool = False) -> Transfer:
+def import_journal(
+    local: JsonlJournal, cluster: ReplicatedJournal, subscribers: Sequence[Subscriber] = (), *, dry_run: bool = False
+) -> Transfer:
     """
     Store a local journal on a cluster; afterwards its directory is the mirror, and is only written through the cluster.
 
     Local writers are kept out meanwhile, so nothing is left behind. What is a mirror already stays one.
 
+    Args:
+        subscribers: whose anchors say what history the registry has; those of another journal do not count.
+
     Raises:
         RefusedError: there is no journal, or the cluster holds another one, or more of it, or does not take it.
 
-        JournalDamagedError: the local journal is damaged. Nothing was changed.
+        JournalDamagedError: the local journal is damaged, or was rewound. Nothing was changed.
 
         OutcomeUnknownError, UnreachableError: the cluster does not answer. Whenever that happens, a beginning may be
             stored there, and the local journal is as it was: go on with the same command.
@@ -85,7 +91,10 @@ def import_journal(local: JsonlJournal, cluster: ReplicatedJournal, *, dry_run: 
         size, journal_id = mirrored.size, mirrored.journal_id or ""
         return Transfer(local.where, cluster.where, journal_id, size, size, mirrored.hash, done=not dry_run)
     with local.exclusive():
-        catalog = Replay(local, whole=True).catch_up()
+        found = [item for subscriber in subscribers for item in subscriber.anchors()]
+        replay = Replay(local, whole=True)
+        catalog = replay.catch_up()
+        anchors.check(replay, found)
         if catalog.journal_id is None:
             raise RefusedError(
                 f"{local.where}: expected a journal to import, got none: publish creates one on a cluster"
@@ -122,6 +131,8 @@ def export_journal(cluster: Journal, local: JsonlJournal, *, dry_run: bool = Fal
             Nothing was changed.
 
         JournalDamagedError: what the cluster holds does not verify. Nothing was changed.
+
+        OutcomeUnknownError: the disk does not take all of it; go on with the same command.
     """
     with cluster.exclusive():
         catalog = Replay(cluster, whole=True).catch_up()
@@ -138,8 +149,15 @@ def export_journal(cluster: Journal, local: JsonlJournal, *, dry_run: bool = Fal
         if not dry_run:
             with local.exclusive():
                 start = before
-                for unit in checks.pieces(cluster.read(before, catalog.size)):
-                    start = local.append(unit, expected_size=start).size
+                try:
+                    for unit in checks.pieces(cluster.read(before, catalog.size)):
+                        start = local.append(unit, expected_size=start).size
+                except RefusedError as error:
+                    if start == before:
+                        raise
+                    raise OutcomeUnknownError(
+                        f"{error}: {start} of {catalog.size} entries are there: mend that, then export again"
+                    ) from error
         return Transfer(
             cluster.where, local.where, catalog.journal_id, before, catalog.size, catalog.hash, done=not dry_run
         )

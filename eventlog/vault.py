@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 from eventlog import durable, durable_directories, incoming, locking, manifest, objects
 from eventlog.artifact_path import DIGEST, KEPT, kept_path
-from eventlog.artifacts import Artifact, Look, as_it_is, hash_artifact
+from eventlog.artifacts import Artifact, Check, Look, as_it_is, hash_artifact, may_be
 from eventlog.errors import RefusedError
 from eventlog.file_digest import Progress
 from eventlog.log import log
@@ -44,20 +44,17 @@ class Vault:
 
     @contextmanager
     def copying(
-        self, path: str | os.PathLike[str], progress: Progress | None, look: Look | None = None
+        self, path: str | os.PathLike[str], progress: Progress | None, look: Look | None = None, check: Check = may_be
     ) -> Iterator[Copy]:
         """
         Copy a file or a directory, and hash it meanwhile; nothing is kept before `Copy.keep`.
 
         Args:
-            look: as of `hash_artifact`.
+            look, check: as of `hash_artifact`.
 
-        Raises:
-            RefusedError: as `hash_artifact`; or there is no room for it, or it holds the registry itself.
+        Raises RefusedError: as `hash_artifact`; or there is no room for it.
         """
-        given = os.path.realpath(durable.checked_path(path, "artifact"))
-        if os.path.commonpath([given, os.path.realpath(self._home)]) == given:
-            raise RefusedError(f"artifact {given}: expected a directory without this registry in it, got one with it")
+        check(os.path.realpath(durable.checked_path(path, "artifact")))  # before anything is made for it
         with incoming.directory(self.top) as directory:
             copy = Copy(self, directory)
             copy.artifact = self.as_kept(hash_artifact(path, progress, copy.receive, look))
@@ -76,6 +73,10 @@ class Vault:
         with incoming.directory(self.top) as directory:
             _check_room(directory, size_bytes, "make room")
             yield Received(self, directory)
+
+    def places(self) -> list[str]:
+        """Return the directories in which something is kept, or made."""
+        return [os.path.join(self.top, name) for name in ("sha256", "trees", "incoming")]
 
     def path_of(self, digest: str, *, is_directory: bool) -> str:
         """Return where the artifact with a hash is, or would be."""
@@ -135,15 +136,13 @@ class Vault:
         Raises LockTimeoutError, RefusedError: it cannot be had.
         """
         path = os.path.join(self.top, LOCK)
-        with durable.refusing(path):
-            durable.create_directory(self.top)
-            descriptor = durable.open_regular(path, os.O_RDWR | os.O_CREAT)
-        try:
+        with locking.Held() as held:
+            with durable.refusing(path):
+                durable.create_directory(self.top)
+                descriptor = held.add(durable.open_regular(path, os.O_RDWR | os.O_CREAT))
             seconds = locking.LOCK_TIMEOUT_SECONDS if alone else objects.LOCK_TIMEOUT_SECONDS
             locking.acquire(descriptor, path, timeout_seconds=seconds, shared=not alone)
             yield
-        finally:
-            locking.release(descriptor)
 
     def clear_incoming(self) -> None:
         """Remove what killed processes have left of what they copied, or removed. Raises RefusedError."""

@@ -61,7 +61,7 @@ class Sweep:
         stored: tuple[set[str], set[str]],
         claims: Claims,
         now: datetime,
-        fetch: Callable[[str], object] | None = None,
+        fetch: Callable[[str], str] | None = None,
     ) -> None:
         self.claims = claims
         self._vault = vault
@@ -119,8 +119,8 @@ class Sweep:
         if self._fetch is None:
             raise self._lacking(digest, model_id)
         if is_directory:
-            self._fetch(digest)
-            self._note_members(digest, needed=model_id)
+            path = self._fetch(digest)
+            self._add_members(digest, manifest.decode(durable.read_file(path, bytes_max=manifest.BYTES_MAX), path))
 
     def _note_members(self, digest: str, *, needed: str | None) -> None:
         files = self._vault.manifest_of(digest)
@@ -128,6 +128,9 @@ class Sweep:
             if needed is not None or digest in self._trees:
                 raise self._lacking(digest, needed)
             return
+        self._add_members(digest, files)
+
+    def _add_members(self, digest: str, files: list[manifest.File]) -> None:
         self._members[digest] = files
         for file in files:
             self._holders.setdefault(file.sha256, set()).add(digest)

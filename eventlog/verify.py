@@ -167,14 +167,14 @@ def _compared(
         return _salvaged(replay), [], [_damage(error, replay.journal)]
     except ModelogError as error:
         return catalog, [], [Finding("unreadable", str(error))]
-    agreeing = [item for item in found if item.anchor.size and _is_of(item.anchor, catalog)]
+    agreeing = [item for item in found if item.anchor.size > 0 and _is_of(item.anchor, catalog)]
     derived = [*map(_foreign, foreign), *told]
     return catalog, agreeing, [Finding("derived", line) for line in derived if line not in unread]
 
 
 def _salvaged(replay: Replay) -> Catalog:
     """Return the state up to the first entry that does not fit."""
-    catalog = Catalog(replay.journal.where)
+    catalog = Catalog(replay.journal.where, home=replay.home)
     with suppress(ModelogError):
         for entry in replay.journal.salvage():
             catalog.apply(entry)

@@ -29,6 +29,7 @@ import msgspec
 from msgspec import Struct
 
 from eventlog.errors import RefusedError
+from eventlog.identity import check_utf8
 from eventlog.moments import parse_time
 
 DEPTH_MAX = 50
@@ -170,7 +171,7 @@ def parse(text: str, times: Collection[str] = ()) -> Condition:
     Raises:
         RefusedError: names the column, from 1 on, what was expected there and what stands there.
     """
-    return _Parser(text, times).whole()
+    return _Parser(check_utf8("--where", text), times).whole()
 
 
 def both(conditions: tuple[Condition, ...]) -> Condition | None:

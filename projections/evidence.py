@@ -59,9 +59,7 @@ class Signed(Struct, frozen=True):
     def receipt_of(self, model_id: str) -> Receipt:
         """Return the receipt of a model. Raises RefusedError where there is no such model, or nobody signed it."""
         catalog = self.catalog
-        if model_id not in catalog.published:
-            raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
-        position = catalog.published[model_id].position
+        position = catalog.publication(model_id).position
         if position >= self.head.size:
             raise RefusedError(
                 f"{catalog.where}: expected a signed tree head of more than {position} entries, got one of "
@@ -218,7 +216,8 @@ def journal_lines(
         pinned = signed_note.parse_public_key(public_key, "public key")
         checks.append(partial(TreeHeadNote(os.fspath(registry_dir), replay).check, pinned))
     size = RegistryQueries(replay, [projector], checks=checks).catalog().size
-    yield from replay.journal.read(0, size)
+    for entries in replay.past.runs(0, size):
+        yield from entries
 
 
 def tree_head_text(registry_dir: Path) -> str | None:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Collection
 from contextlib import closing
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import eventlog.second_half  # noqa: F401 - before anything is looked at
 from eventlog import backup as _backup
@@ -23,6 +23,7 @@ from eventlog.clock import utc_now
 from eventlog.decisions import Terms
 from eventlog.engines import open_mirrored
 from eventlog.engines.jsonl import JsonlJournal
+from eventlog.errors import RefusedError
 from eventlog.file_digest import Progress
 from eventlog.locking import LOCK_TIMEOUT_SECONDS
 from eventlog.repair import Action, RepairReport, Repairs
@@ -77,6 +78,8 @@ def repair_registry(
     point_of_no_return: Callable[[], None] = lambda: None,
 ) -> RepairReport:
     """Mend a damaged journal as far as that can be proven; `eventlog.repair` has the actions and what they raise."""
+    if action not in get_args(Action):
+        raise RefusedError(f"action: expected one of {', '.join(get_args(Action))}, got {action!r:.80}")
     terms = Terms(
         actor=identity.check_text("actor", identity.default_actor() if actor is None else actor),
         request_id=identity.new_uuid(random_bytes),
@@ -92,12 +95,17 @@ def repair_registry(
 
 
 def backup_registry(
-    destination: Path, registry_dir: Path = "var/models", *, journal: str | None = None
+    destination: Path,
+    registry_dir: Path = "var/models",
+    state_dir: Path | None = "var/runtime",
+    *,
+    journal: str | None = None,
 ) -> _backup.BackupReport:
     """Copy what is acknowledged into a new directory, verified; see `eventlog.backup`."""
-    replay, _ = wire(registry_dir, None, journal, whole=True, processes=2)
+    replay, projector = wire(registry_dir, manager_of(state_dir), journal, whole=True, processes=2)
     derived = {registry_json.NAME: registry_json.render}
-    return _backup.backup(replay, os.fspath(registry_dir), os.fspath(destination), derived=derived)
+    where, destination = os.fspath(registry_dir), os.fspath(destination)
+    return _backup.backup(replay, where, destination, subscribers=[projector], derived=derived)
 
 
 def restore_registry(
@@ -123,13 +131,19 @@ def restore_registry(
 
 
 def import_journal(
-    registry_dir: Path, journal: str, *, dry_run: bool = False, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS
+    registry_dir: Path,
+    journal: str,
+    state_dir: Path | None = None,
+    *,
+    dry_run: bool = False,
+    lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
 ) -> _transfer.Transfer:
     """Move the journal in a directory into a cluster; see `eventlog.transfer`."""
     directory = durable.checked_path(registry_dir, "registry directory")
+    _, projector = wire(registry_dir, manager_of(state_dir))
     local = JsonlJournal(directory, lock_timeout_seconds=lock_timeout_seconds)
     with closing(_cluster(journal, directory, lock_timeout_seconds)) as cluster:
-        return _transfer.import_journal(local, cluster, dry_run=dry_run)
+        return _transfer.import_journal(local, cluster, [projector], dry_run=dry_run)
 
 
 def export_journal(

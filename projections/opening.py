@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from eventlog import durable
 from eventlog import registry as _registry
 from eventlog.artifact_places import ArtifactPlaces
 from eventlog.errors import RefusedError
@@ -74,7 +75,10 @@ class ModelRegistry(_registry.ModelRegistry):
             sign_key=signer,
             processes=processes,
         )
-        places = ArtifactPlaces(os.path.abspath(os.fspath(root)), artifact_store, artifact_signer)
+        own = [*replay.journal.files(), *projector.files()]
+        if metrics_file is not None:
+            own.append(os.fspath(metrics_file))
+        places = ArtifactPlaces(os.path.abspath(os.fspath(root)), artifact_store, artifact_signer, own)
         subscribers: list[Subscriber] = [projector]
         if metrics_file is not None:
             from projections.metrics_file import MetricsFile, StateMetrics  # noqa: PLC0415 - few are monitored
@@ -83,6 +87,9 @@ class ModelRegistry(_registry.ModelRegistry):
         super().__init__(
             replay, subscribers, places=places, checks=checks(root, replay, public_key, signer), **settings
         )
+        if not all(map(os.path.isabs, (os.fspath(root), state_manager.where if state_manager else "/"))):
+            with durable.refusing("working directory"):
+                self._opened_in = os.getcwd()
 
 
 def open_registry(

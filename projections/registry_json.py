@@ -28,7 +28,7 @@ from eventlog import durable, locking
 from eventlog.catalog import Catalog
 from eventlog.errors import RefusedError
 from eventlog.journal import Anchor
-from eventlog.log import log
+from eventlog.log import Once
 from eventlog.model_rows import ROW_BREAK, ROW_END, Take, block_of, rows_in
 from projections.projection import Stored, Writing, is_due
 
@@ -42,7 +42,7 @@ LAG_DIVISOR = 16
 _MODELS = b',"models":[\n'
 _END = b"\n]}\n"
 _PART_BYTES = 66 << 10
-"""Longer than any row, for an entry has 64 KB at most; and so little that the memory is used again, part after part."""
+"""Longer than a row whose path has no odd bytes; and so little that the memory is used again, part after part."""
 
 BYTES_MAX = 1 << 30
 
@@ -77,6 +77,7 @@ class RegistryJson:
         self._directory = directory
         self._locked = partial(locking.locked_directory, directory, timeout_seconds=lock_timeout_seconds)
         self._rows = Rows()
+        self._odd = Once()
         self._beside: RowsBeside | None = None
 
     def stored(self) -> Stored:
@@ -135,8 +136,9 @@ class RegistryJson:
             data = start + b"}" if separator else durable.read_file(self.where, bytes_max=BYTES_MAX)
             journal = msgspec.json.decode(data, type=_Start).journal
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            log.warning("%s: not understood and not used (%s): run rebuild", self.where, error)
+            self._odd.warning(f"{self.where}: not understood and not used ({error}): run rebuild")
             return None
+        self._odd.warning(None)
         return Anchor(journal.id, journal.applied_size, journal.hash)
 
     def writing(self, catalog: Catalog, *, rebuild: bool) -> Writing:

@@ -19,7 +19,7 @@ from msgspec import Raw, Struct
 from eventlog import durable, durable_replacement, locking
 from eventlog.dataset_metadata import checked
 from eventlog.errors import RefusedError, RuntimeStateError, reason_of
-from eventlog.log import log
+from eventlog.log import Once, log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +79,7 @@ class RuntimeStateManager:
         self.where = os.path.join(self._directory, NAME)
         self._lock_timeout_seconds = locking.checked_timeout(lock_timeout_seconds)
         self._now = now
+        self._odd = Once()
 
     @property
     def root(self) -> Path:
@@ -177,10 +178,12 @@ class RuntimeStateManager:
     def active_model(self) -> Raw | None:
         """Return `metadata.active_model` as raw JSON, or None; a file that is not JSON has none. Raises OSError."""
         try:
-            return self._keys()[1].get(ACTIVE_MODEL)
+            found = self._keys()[1].get(ACTIVE_MODEL)
         except ValueError as error:
-            log.warning("%s: %s: the next write moves it aside", self.where, error)
+            self._odd.warning(f"{self.where}: {error}: the next write moves it aside")
             return None
+        self._odd.warning(None)
+        return found
 
     def with_active_model(self, value: bytes) -> bytes:
         """

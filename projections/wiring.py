@@ -49,6 +49,8 @@ def wire(
 
         audited: the files are to be audited, so `registry.json` is compared with the fold while that goes on.
     """
+    if manager is not None and not isinstance(manager, RuntimeStateManager):
+        raise TypeError(f"state_manager: expected a RuntimeStateManager, got {type(manager).__name__}")
     directory = durable.checked_path(root, "registry directory")
     registry_json = RegistryJson(directory, lock_timeout_seconds=lock_timeout_seconds)
     if journal is None:

@@ -47,13 +47,14 @@ def read_signing(path: str) -> str:
     return text
 
 
-def read_public(text: str) -> str:
+def read_public(text: str, where: str = "--public-key") -> str:
     """Return the public key that *text* is, or that stands in the file *text*. Raises RefusedError where it is none."""
-    line, where = text, "--public-key"
     if os.path.exists(text):
         where = f"key file {text}"
-        line = _text(text, where)
-    return str(signed_note.parse_public_key(line, where))
+        return str(signed_note.parse_public_key(_text(text, where), where))
+    if "+" not in text:
+        raise RefusedError(f"{where}: expected a public key NAME+ID+BASE64, or a file with one, got {text!r:.200}")
+    return str(signed_note.parse_public_key(text, where))
 
 
 def create(path: str, private: str, public: str) -> None:

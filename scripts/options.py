@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from eventlog import durable
+from eventlog import durable, log
 from eventlog.locking import LOCK_TIMEOUT_SECONDS, LOCK_TIMEOUT_SECONDS_MAX
 from scripts import interrupts, stderr_log
 from scripts.declared import Option, seconds_up_to
@@ -36,7 +36,9 @@ SETTINGS = tuple(
         "PUBLIC_KEY",
     )
 )
-LEVELS = ("debug", "info", "warning", "error")
+GIVEN = ("model_id", "artifact_path", "sha256", "backend", "position")
+"""What a command of `watch --exec` finds in its environment, as MODELOG_MODEL_ID and so on."""
+
 FORMS = ("table", "json", "jsonl", "csv")
 
 
@@ -74,7 +76,7 @@ def _as_sign_keys(values: tuple[str, ...]) -> tuple[str, ...]:
 LOG_LEVEL = Option(
     "--log-level",
     variable="MODELOG_LOG_LEVEL",
-    choices=LEVELS,
+    choices=log.LEVELS,
     default="info",
     default_shown=True,
     passed=False,
@@ -84,7 +86,7 @@ LOG_LEVEL = Option(
 )
 LOG_FORMAT = Option(
     "--log-format",
-    variable="MODELOG_LOG_FORMAT",
+    variable=stderr_log.FORM_VARIABLE,
     choices=("text", "json"),
     default="text",
     default_shown=True,

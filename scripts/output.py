@@ -198,6 +198,7 @@ def reserve_standard_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, flags)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as we do
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as we do
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
@@ -218,6 +219,21 @@ def end_echo() -> None:
     with suppress(AttributeError, OSError, ValueError):
         if sys.stderr.isatty():
             sys.stderr.write("\n")
+
+
+def print_done(text: str) -> None:
+    """Print lines that are already escaped, of what is done: where they cannot be written, that is reported."""
+    try:
+        print_line(text)
+        flush()
+    except OSError as error:
+        abandon_streams()
+        _warn_unwritten(error)
+
+
+def _warn_unwritten(error: OSError) -> None:
+    if not isinstance(error, BrokenPipeError):
+        log.warning("it is done, but stdout cannot be written: %s", reason_of(error))
 
 
 def print_report(
@@ -244,7 +260,7 @@ def print_report(
         if not done:
             log.error("stdout: %s", reason_of(error))
             return 2
-        log.warning("it is done, but stdout cannot be written: %s", reason_of(error))
+        _warn_unwritten(error)
     return 0
 
 

@@ -7,6 +7,7 @@ For programs the same as JSON: `{"time":"2026-11-23T10:30:00.389392Z","level":"w
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,9 @@ from scripts.output import log_line
 
 if TYPE_CHECKING:
     import logging
+
+FORM_VARIABLE = "MODELOG_LOG_FORMAT"
+"""Says how, also before the words are understood, and where they never are."""
 
 
 class StderrLog:
@@ -31,7 +35,7 @@ class StderrLog:
 
     def __init__(self) -> None:
         self.level = "info"
-        self.form = "text"
+        self.form = "json" if os.environ.get(FORM_VARIABLE) == "json" else "text"
         self._stream = sys.stderr
         self._handler: logging.Handler | None = None
         self._before: tuple[int, bool] = (0, True)

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from eventlog import chain, codec, restore
-from eventlog.engines import jsonl_head, jsonl_reader
+from eventlog import chain, codec
+from eventlog.engines import checks, jsonl_head, jsonl_reader
 from eventlog.engines.jsonl_head import Head
 from eventlog.engines.jsonl_writer import JsonlWriter
 from eventlog.errors import ModelogError, RefusedError
@@ -282,7 +282,7 @@ def restoring_fails(monkeypatch: pytest.MonkeyPatch, *, entries: int, at: int) -
         return real(self, *arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(restore, "APPEND_ENTRIES_MAX", entries)
+        patched.setattr(checks, "PIECE_ENTRIES_MAX", entries)
         patched.setattr(JsonlWriter, "append", failing)
         yield
 

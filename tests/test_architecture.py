@@ -148,7 +148,7 @@ def test_third_party_imports(name):
 
 @pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("eventlog.durable")])
 def test_only_durable_makes_durable(name):
-    """Syncs, renames, cuts and removals stand in two modules, with their order and reasons."""
+    """Syncs, renames, cuts and removals stand in three modules, with their order and reasons."""
     for node in ast.walk(parsed(MODULES[name])):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
             assert node.attr not in DURABLE_CALLS, (

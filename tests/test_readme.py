@@ -1,4 +1,4 @@
-"""The README runs: each session shows what really happens, each command is the one that continuous integration uses."""
+"""The README runs: each example shows what really happens, each command is the one that continuous integration uses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _blocks(language: str) -> list[str]:
     return [text for name, text in BLOCKS if name == language]
 
 
-def _session(block: str) -> list[tuple[str, list[str]]]:
+def _steps_of(block: str) -> list[tuple[str, list[str]]]:
     """Split a console block into commands and the lines that they are to print."""
     steps: list[tuple[str, list[str]]] = []
     for line in block.splitlines():
@@ -47,31 +47,31 @@ def _run(script: str, directory: Path, **variables: str) -> subprocess.Completed
     )
 
 
-def test_sessions_and_python_show_what_happens(tmp_path: Path) -> None:
-    """Each command of the sessions prints the lines shown (`…` is anything); a Python block runs behind two of them."""
+def test_examples_and_python_show_what_happens(tmp_path: Path) -> None:
+    """Each command of the examples prints the lines shown (`…` is anything); a Python block runs behind two of them."""
     for name in ("v1", "v2"):
         (tmp_path / f"{name}.onnx").write_bytes(name.encode() * 1000)
     first, copies, watched, evidence, bundles, machines = _blocks("console")
     runtime, general = _blocks("python")
 
-    for session, program in ((first, general), (copies, runtime)):
-        _check_session(session, tmp_path)
+    for example, program in ((first, general), (copies, runtime)):
+        _check_example(example, tmp_path)
         python = subprocess.run(
             [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
         )
         assert python.returncode == 0, python.stderr
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")
-    _check_session(watched, tmp_path)
-    _check_session(evidence, tmp_path)
-    _check_session(bundles, tmp_path)
+    _check_example(watched, tmp_path)
+    _check_example(evidence, tmp_path)
+    _check_example(bundles, tmp_path)
     (tmp_path / "nodes").mkdir()
     with nats_cluster.running(tmp_path / "nodes") as nodes:
-        _check_session(machines, tmp_path, NODES=nodes.hosts)
+        _check_example(machines, tmp_path, NODES=nodes.hosts)
 
 
-def _check_session(block: str, directory: Path, **variables: str) -> None:
-    """Run a session and compare what it prints; what goes to stderr counts, but for words of level info."""
-    steps = _session(block)
+def _check_example(block: str, directory: Path, **variables: str) -> None:
+    """Run an example and compare what it prints; what goes to stderr counts, but for words of level info."""
+    steps = _steps_of(block)
     script = "\n".join(f"{command} 2>&1\nstatus=$?; echo '--8<--'; (exit $status)" for command, _ in steps)
 
     result = _run(script, directory, **variables)

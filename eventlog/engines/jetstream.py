@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from eventlog import chain, locking
 from eventlog.engines import jetstream_url
@@ -245,14 +245,8 @@ class JetStreamJournal:
             raise error
         self._stale = f"{reason}: this is the mirror, as of position {size - 1}"
 
-    @contextmanager
-    def _one_thread(self) -> Iterator[None]:
-        if not self._threads.acquire(timeout=self._lock_timeout_seconds):
-            raise locking.timed_out(self.where, "another thread", self._lock_timeout_seconds)
-        try:
-            yield
-        finally:
-            self._threads.release()
+    def _one_thread(self) -> AbstractContextManager[None]:
+        return locking.one_thread(self._threads, self.where, self._lock_timeout_seconds)
 
 
 def _is_of_the_disk(error: BaseException) -> bool:

@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from _weakref import ref  # the module around it takes 0.4 ms to import
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from eventlog import durable, locking
@@ -63,6 +64,7 @@ class JsonlJournal:
         self._quarantine = Quarantine(directory)
         self._threads = threading.RLock()
         self._writer: JsonlWriter | None = None
+        self._held: Callable[[], locking.Held | None] = lambda: None
         self._synced = Head()
 
     def files(self) -> Sequence[str]:
@@ -147,7 +149,7 @@ class JsonlJournal:
     def exclusive(self) -> Iterator[None]:
         """Hold the lock; first mend what an interrupted append left behind."""
         with self._one_thread():
-            if self._writer is not None:
+            if self._writer is not None and self._held():  # after an interrupt there may be one that holds nothing
                 yield
                 return
             with self._locked(unless_there=self._reader.acknowledged) as descriptor:  # a head alone is damage: left so
@@ -243,14 +245,8 @@ class JsonlJournal:
                 self._quarantine.mark_recorded(recording)
             return Tail(head.size, head.hash)
 
-    @contextmanager
-    def _one_thread(self) -> Iterator[None]:
-        if not self._threads.acquire(timeout=self._lock_timeout_seconds):
-            raise locking.timed_out(self.where, "another thread", self._lock_timeout_seconds)
-        try:
-            yield
-        finally:
-            self._threads.release()
+    def _one_thread(self) -> AbstractContextManager[None]:
+        return locking.one_thread(self._threads, self.where, self._lock_timeout_seconds)
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
@@ -267,31 +263,27 @@ class JsonlJournal:
 
     @contextmanager
     def _locked(self, *, unless_there: Callable[[], object] = lambda: None) -> Iterator[int]:
-        held: list[int] = []  # filled before the lock is taken: no interrupt may leave it behind in a living process
-        try:
-            self._lock(held, unless_there)
-            yield held[-1]
-        finally:
-            for descriptor in held:
-                locking.release(descriptor)
+        with locking.Held() as held:
+            self._held = ref(held)  # or it would be held for ever
+            yield self._lock(held, unless_there)
 
-    def _lock(self, held: list[int], unless_there: Callable[[], object]) -> None:
+    def _lock(self, held: locking.Held, unless_there: Callable[[], object]) -> int:
         """Open and lock the journal, and make sure that the locked file is still the one with that name."""
         while True:
             with durable.refusing(self.where):
                 try:
-                    held.append(durable.open_regular(self.where, os.O_RDWR))
+                    descriptor = held.add(durable.open_regular(self.where, os.O_RDWR))
                 except (FileNotFoundError, NotADirectoryError):
                     unless_there()
-                    self._create(held)
-                locking.acquire(held[-1], self.where, timeout_seconds=self._lock_timeout_seconds)
+                    descriptor = held.add(self._create())
+                locking.acquire(descriptor, self.where, timeout_seconds=self._lock_timeout_seconds)
                 with suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(held[-1]), os.lstat(self.where)):
-                        return
-                locking.release(held.pop())
+                    if os.path.samestat(os.fstat(descriptor), os.lstat(self.where)):
+                        return descriptor
+                held.release()
 
-    def _create(self, held: list[int]) -> None:
+    def _create(self) -> int:
         """Open the journal, which was not there a moment ago."""
         with durable.refusing(self._directory):
             durable.create_directory(self._directory)
-        held.append(durable.open_regular(self.where, os.O_RDWR | os.O_CREAT))
+        return durable.open_regular(self.where, os.O_RDWR | os.O_CREAT)

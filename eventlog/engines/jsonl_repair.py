@@ -186,6 +186,5 @@ class JsonlRepair:
 
 def _lock(path: str, held: ExitStack) -> None:
     """Lock the new journal, until *held* ends, before it has its name: no writer comes between it and its head."""
-    descriptor = durable.open_regular(path, os.O_RDONLY)
-    held.callback(locking.release, descriptor)
+    descriptor = held.enter_context(locking.Held()).add(durable.open_regular(path, os.O_RDONLY))
     locking.acquire(descriptor, path, timeout_seconds=0)

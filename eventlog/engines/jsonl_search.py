@@ -11,18 +11,21 @@ _BACK_BYTES_MIN, _BACK_BYTES_MAX = 256 << 10, 64 << 20
 _SEARCH_BYTES = 1 << 20
 _LINE_BYTES_LIKELY = 4 << 10
 _BEHIND_BYTES = 8 << 20
+_NEAR_BYTES = 360
+"""In the data of an event, which are a person's, any text may stand; they begin behind that, but with a short id."""
 
 
 def last_lines(descriptor: int, end_bytes: int, text: bytes) -> tuple[list[bytes], int]:
-    """Return the lines from the last one on that contains *text*, and where they begin; none if that is far back."""
+    """Return the lines from the last one on with *text* near its start, and where they begin; none if far back."""
     size_bytes = _BACK_BYTES_MIN
     while True:
         size_bytes = min(size_bytes, end_bytes)
         data = os.pread(descriptor, size_bytes, end_bytes - size_bytes)
-        found = data.rfind(text)
-        first = data.rfind(b"\n", 0, found) + 1 if found >= 0 else 0
-        if first > 0:
-            return data[first:].split(b"\n")[:-1], end_bytes - size_bytes + first
+        found = len(data)
+        while (found := data.rfind(text, 0, found)) >= 0 and (first := data.rfind(b"\n", 0, found) + 1) > 0:
+            if found - first <= _NEAR_BYTES:
+                return data[first:].split(b"\n")[:-1], end_bytes - size_bytes + first
+            found = first
         if size_bytes in (end_bytes, _BACK_BYTES_MAX):
             return [], end_bytes
         size_bytes = min(size_bytes * 2, _BACK_BYTES_MAX)
@@ -40,14 +43,15 @@ def line_at(descriptor: int, offset_bytes: int, entry_hash: str) -> bytes | None
 
 
 def line_behind(descriptor: int, offset_bytes: int, text: bytes) -> tuple[int, bytes] | None:
-    """Return the first whole line behind *offset_bytes* that contains *text*, and where it begins; None if far off."""
+    """Return the first whole line behind *offset_bytes* with *text* near its start, and where; None if far off."""
     for size_bytes in (_SEARCH_BYTES, _BEHIND_BYTES):  # mostly it is near
         data = os.pread(descriptor, size_bytes, offset_bytes)
-        found = data.find(text)
-        if found >= 0 and data.find(b"\n", found) > 0:
-            break
-    first, last = data.rfind(b"\n", 0, max(0, found)) + 1, data.find(b"\n", max(0, found))
-    return (offset_bytes + first, data[first:last]) if found >= 0 and 0 < first < last else None
+        found = -1
+        while (found := data.find(text, found + 1)) >= 0 and (last := data.find(b"\n", found)) > 0:
+            first = data.rfind(b"\n", 0, found) + 1
+            if first > 0 and found - first <= _NEAR_BYTES:
+                return offset_bytes + first, data[first:last]
+    return None
 
 
 def mentions(descriptor: int, end_bytes: int, text: bytes) -> bool:

@@ -19,7 +19,7 @@ import os
 from contextlib import suppress
 from hashlib import sha256
 
-from eventlog import durable
+from eventlog import durable, durable_replacement
 from eventlog.engines.jsonl_head import Head
 from eventlog.errors import RefusedError
 from eventlog.file_state import state_of
@@ -62,11 +62,7 @@ def put(path: str, head: Head, status: os.stat_result | None) -> None:
     if status is None or status.st_size != head.end_bytes:
         return
     with suppress(OSError, RefusedError):
-        descriptor = durable.open_regular(path, os.O_WRONLY | os.O_CREAT)
-        try:
-            durable.write_at(descriptor, spelled(head, status), 0)
-        finally:
-            os.close(descriptor)
+        durable_replacement.write_over(path, spelled(head, status))
 
 
 def is_same(one: os.stat_result | None, other: os.stat_result | None) -> bool:

@@ -91,6 +91,8 @@ class JsonlWriter:
     def _mend(self, reader: JsonlReader, is_synced: Callable[[Head, os.stat_result | None], bool]) -> Head:
         with durable.refusing(self._where):
             found = self._read_head()
+            if self.status is not None and not os.path.samestat(self.status, os.lstat(self._where)):
+                raise RefusedError(f"{self._where}: replaced while it was opened: try again")
             size_bytes = os.fstat(self._descriptor).st_size if self.status is None else self.status.st_size
             if found.newest is None and size_bytes > 0:
                 raise JournalDamagedError(

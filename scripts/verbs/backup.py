@@ -14,7 +14,8 @@ def command(destination: str, output_format: str, registry_dir: str, state_dir: 
 
     Anybody can check it with `sha256sum -c SHA256SUMS`. Artifacts are not in it.
     """
-    report = backup_registry(destination, registry_dir, journal=journal)
+    runtime = options.paired_state_dir(registry_dir, state_dir)
+    report = backup_registry(destination, registry_dir, runtime, journal=journal)
     fields = [
         ("backup", report.destination),
         ("journal", report.journal_id),

@@ -20,7 +20,8 @@ PACKAGES = ("eventlog", "projections", "scripts", msgspec.__name__, click.__name
 def command(output_format: str, registry_dir: str, state_dir: str | None, journal: str | None) -> int:
     """Look at the history, permissions, disks, clock, lock and packages; each finding comes with its remedy."""
     runtime = options.paired_state_dir(registry_dir, state_dir)
-    found = examine_registry(registry_dir, runtime, journal=journal, packages=PACKAGES, settings=options.SETTINGS)
+    settings = (*options.SETTINGS, *(f"MODELOG_{name.upper()}" for name in options.GIVEN))
+    found = examine_registry(registry_dir, runtime, journal=journal, packages=PACKAGES, settings=settings)
     told = output.print_report(found, _fields(found), output_format)
     if found.clean:
         return told
@@ -35,4 +36,5 @@ def _fields(found: Examination) -> list[tuple[str, str]]:
     for symptom in found.symptoms:
         fields += [(symptom.kind, f"{symptom.about}: {symptom.what}"), ("remedy", symptom.remedy)]
     fields.append(("looked at", ", ".join(found.looked_at)))
-    return [*fields, ("verdict", "clean" if found.clean else f"{len(found.symptoms)} findings")]
+    count = len(found.symptoms)
+    return [*fields, ("verdict", "clean" if found.clean else f"{count} finding{'s' if count > 1 else ''}")]

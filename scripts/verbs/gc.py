@@ -51,7 +51,7 @@ def command(
         "size_bytes": sum(removal.size_bytes for removal in found.removed),
         **msgspec.to_builtins(found),
     }
-    return output.print_report(told, _in_words(found, dry_run), output_format, done=True)
+    return output.print_report(told, _in_words(found, dry_run), output_format, done=not dry_run)
 
 
 def _in_words(found: Reclaimed, dry_run: bool) -> list[tuple[str, str]]:

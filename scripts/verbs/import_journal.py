@@ -24,7 +24,8 @@ def command(
     """
     if journal is None:
         raise UsageError("expected --journal nats://HOST:PORT,…/NAME: where to")
-    report = import_journal(registry_dir, journal, dry_run=dry_run, lock_timeout_seconds=lock_timeout)
+    runtime = options.paired_state_dir(registry_dir, state_dir)
+    report = import_journal(registry_dir, journal, runtime, dry_run=dry_run, lock_timeout_seconds=lock_timeout)
     return output.print_report(report, fields_of(report), output_format, done=report.done)
 
 

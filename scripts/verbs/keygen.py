@@ -31,9 +31,9 @@ def command(path: str, name: str | None, witness: bool, artifacts: bool) -> None
             raise UsageError("expected --artifacts alone: such a key has no name and signs no tree heads")
         private, public = map(str.strip, model_signature.new_key())
         keyfiles.create(path, private, public)
-        output.print_line(public)
+        output.print_done(public)
         return
     name = signed_note.check_name(f"modelog/{platform.node() or 'host'}" if name is None else name)
     key = PrivateKey(name, KIND_WITNESS if witness else KIND_LOG, os.urandom(SEED_BYTES))
     keyfiles.create(path, key.spelled(), str(key.public))
-    output.print_line(output.escape(str(key.public)))
+    output.print_done(output.escape(str(key.public)))

@@ -60,7 +60,7 @@ def add_key(
     **terms: Any,
 ) -> int:
     """Let KEY, a public key or its file, sign tree heads from now on."""
-    public = signed_note.parse_public_key(keyfiles.read_public(key), "KEY")
+    public = signed_note.parse_public_key(keyfiles.read_public(key, "KEY"), "KEY")
     endorser = None
     if endorse_with is not None:
         endorser = signed_note.parse_private_key(keyfiles.read_private(endorse_with), "--endorse-with")
@@ -80,7 +80,7 @@ def revoke_key(
     **terms: Any,
 ) -> int:
     """Let KEY sign no tree head of more entries than there are now; what it signed before stays good."""
-    public = signed_note.parse_public_key(keyfiles.read_public(key), "KEY")
+    public = signed_note.parse_public_key(keyfiles.read_public(key, "KEY"), "KEY")
     registry = options.open_for_change(registry_dir, state_dir, journal, lock_timeout, sign_key=sign_key)
     return _told(registry.revoke_key(public, **terms), output_format)
 

@@ -69,7 +69,8 @@ def command(
         catalog = registry.catalog(as_of)
     try:
         if not show(catalog, wanted):
-            log.info("no models in %s%s", registry_dir, " that are like that" if catalog.published else "")
+            then = "" if as_of is None else f" as of {as_of}"
+            log.info("no models in %s%s%s", registry_dir, " that are like that" if catalog.published else "", then)
         output.flush()
     except OSError:
         if problem is None:

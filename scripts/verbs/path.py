@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from eventlog.artifact_match import data_of
-from eventlog.errors import RefusedError
 from eventlog.model import path_here
 from eventlog.model_id import check_model_id
 from scripts import options, output, progress
@@ -35,10 +34,7 @@ def command(
         check_model_id(model_id)
     if not verified and not signature:
         catalog = options.open_for_reading(registry_dir, state_dir, journal, public_key).catalog()
-        wanted = model_id or catalog.active_id()
-        if wanted is None or wanted not in catalog.published:
-            raise RefusedError(f"{catalog.where}: expected a published model, got {wanted or 'none'}: see list")
-        path = path_here(data_of(catalog.published[wanted]), catalog.home)
+        path = path_here(data_of(catalog.publication(model_id or catalog.active_id() or "none")), catalog.home)
     else:
         registry = options.open_for_questions(
             registry_dir, state_dir, journal, public_key, artifact_store=artifact_store

@@ -56,7 +56,8 @@ def command(
         "keep_last": keep_last,
         "keep_days": keep_days,
     }
-    if set(wanted.values()) == {None}:
+    is_change = set(wanted.values()) != {None}
+    if not is_change:
         found = options.open_for_reading(registry_dir, state_dir, journal, public_key).catalog().settings
     else:
         keys = {"sign_key": sign_key, "public_key": public_key}
@@ -64,4 +65,4 @@ def command(
         found = registry.change_settings(**wanted, **terms)
     told = {"copy": found.copy, "keep_last": found.keep_last, "keep_days": found.keep_days}
     words = [("copy", "on" if found.copy else "off"), *((name, str(told[name])) for name in ("keep_last", "keep_days"))]
-    return output.print_report(told, words, output_format, done=True)
+    return output.print_report(told, words, output_format, done=is_change)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from eventlog.errors import RefusedError
 from eventlog.model_id import check_model_id
 from scripts import filters, models, options
 from scripts.declared import Argument, verb
@@ -22,6 +21,5 @@ def command(
     check_model_id(model_id)
     registry = options.open_for_reading(registry_dir, state_dir, journal, public_key)
     catalog = registry.catalog(as_of)
-    if model_id not in catalog.published:
-        raise RefusedError(f"{catalog.where}: expected a published model, got {model_id!r}: see list")
+    catalog.publication(model_id)
     models.print_model(registry, catalog, model_id, output_format)

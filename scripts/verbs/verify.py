@@ -51,7 +51,7 @@ def command(
             progress=hashing,
             public_key=public_key,
             witness_path=witness,
-            witness_key=None if witness_key is None else keyfiles.read_public(witness_key),
+            witness_key=None if witness_key is None else keyfiles.read_public(witness_key, "--witness-key"),
         )
     behind = any(finding.kind == "derived" for finding in report.findings)
     status = STATUS_BY_VERDICT[report.verdict] or (STATUS_DERIVED if behind else 0)

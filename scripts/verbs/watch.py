@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from eventlog import durable, durable_replacement
+from eventlog import durable, durable_replacement, identity
 from eventlog.clock import utc_now
 from eventlog.errors import ModelogError, RefusedError
 from eventlog.log import log
 from eventlog.moments import POSITION_MAX
 from eventlog.serving import Loaded
 from scripts import interrupts, options, output
-from scripts.declared import Option, seconds_up_to, verb
+from scripts.declared import Option, UsageError, seconds_up_to, verb
 
 RETRY_SECONDS = 2.0
 LOOK_SECONDS = 0.2
@@ -74,6 +74,7 @@ def command(
     killed: the model that has become active meanwhile comes first, the last of several. A CMD that fails is run again
     every 2 seconds.
     """
+    _check_words(execute, report)
     measure = _measuring(metrics_file, registry_dir, report)
     settings: dict[str, Any] = {"artifact_store": artifact_store, "sign_key": sign_key, "public_key": public_key}
     with (
@@ -111,6 +112,14 @@ def command(
             return
 
 
+def _check_words(execute: str | None, report: str | None) -> None:
+    """Refuse at the start what would fail for each model."""
+    if report is not None:
+        identity.check_text("--report", report)
+    if execute is not None and not execute.strip():
+        raise UsageError("--exec: expected a command, got none")
+
+
 def _told(loaded: Loaded) -> dict[str, Any]:
     return {**loaded.model.to_dict(), "artifact_path": loaded.path, "position": loaded.position}
 
@@ -122,8 +131,7 @@ def _show(loaded: Loaded) -> None:
 def _run(loaded: Loaded, execute: str) -> bool:
     """Run the command for a model; say whether that ended well."""
     told = _told(loaded)
-    names = ("model_id", "artifact_path", "sha256", "backend", "position")
-    ours = {f"MODELOG_{name.upper()}": os.fsdecode(os.fsencode(str(told[name]))) for name in names}
+    ours = {f"MODELOG_{name.upper()}": os.fsdecode(os.fsencode(str(told[name]))) for name in options.GIVEN}
     ours["MODELOG_ARTIFACT_PATH"] = loaded.path
     command = ["/bin/sh", "-c", execute]
     status = subprocess.run(command, env={**os.environ, **ours}, check=False).returncode  # noqa: S603 - as was asked

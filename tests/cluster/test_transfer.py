@@ -145,13 +145,23 @@ def test_an_export_that_was_interrupted_goes_on(local: Machine, here: Machine, t
         return append(self, entries, expected_size=expected_size, recording=recording)
 
     monkeypatch.setattr(JsonlJournal, "append", fail)
-    with pytest.raises(RefusedError):
+    with pytest.raises(OutcomeUnknownError, match="2 of 4 entries are there: mend that, then export again"):
         maintenance.export_journal(tmp_path / "out", here.registry_dir, str(here.url))
 
     report = maintenance.export_journal(tmp_path / "out", here.registry_dir, str(here.url))
 
     assert (report.size_before, report.size) == (2, 4)
     assert (tmp_path / "out" / "journal.jsonl").read_bytes() == here.journal.read_bytes()
+
+
+def test_a_rewound_registry_is_not_imported(local: Machine, here: Machine):
+    """What another file remembers of it is missing; a cluster would make the rest the whole history for everybody."""
+    earlier = here.journal.read_bytes(), (here.registry_dir / "journal.head").read_bytes()
+    local.publish(data=b"one more")
+    here.journal.write_bytes(earlier[0])
+    (here.registry_dir / "journal.head").write_bytes(earlier[1])
+
+    assert here.run("import-journal").status == 3
 
 
 def test_what_cannot_be_imported(local: Machine, here: Machine, there: Machine, tmp_path):

@@ -126,7 +126,7 @@ def test_an_interrupted_fold_is_begun_anew(filled: Place, monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("eventlog.catalog.Catalog._take_over", interrupt)
+        patch.setattr("eventlog.catalog.Catalog._go_on", interrupt)
         with pytest.raises(KeyboardInterrupt):
             registry.list_models()
 

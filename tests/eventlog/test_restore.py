@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support import Clock, Place, fill, flip, outcome_of, restoring_fails
 
-from eventlog.errors import JournalDamagedError, RefusedError
+from eventlog.errors import JournalDamagedError, OutcomeUnknownError, RefusedError
 from eventlog.restore import RestoreReport
 from projections import backup_registry, restore_registry, verify_registry
 
@@ -99,7 +99,9 @@ def test_cut_short_and_asked_for_again(
     """What a failing disk left is a shorter, sound journal; the next try goes on from there."""
     place.put({})
     with restoring_fails(monkeypatch, entries=2, at=3):
-        assert outcome_of(lambda: restore(place, place.root / "whole")) is not None
+        error = outcome_of(lambda: restore(place, place.root / "whole"))
+    assert isinstance(error, OutcomeUnknownError)  # status 4: something was changed
+    assert f"4 of {SIZE} entries are restored: mend that, then restore again" in str(error)
     assert verify_registry(place.registry_dir, None).size == 4
     restore(place, place.root / "whole")
 

@@ -82,13 +82,31 @@ def test_refused_request_keeps_nothing(place: Place) -> None:
 
 
 def test_registry_inside_the_artifact(place: Place) -> None:
-    """A directory that holds the registry cannot be copied into it."""
+    """A directory that a publish itself writes to is no artifact, copied or not: it would not be what was hashed."""
     place.publish("first")
+    before = place.files()
+    runtime, journal = place.state_dir, place.registry_dir / "journal.jsonl"
+    link = place.root / "link"
+    link.symlink_to(journal)
 
-    error = outcome_of(lambda: place.open().publish_model(place.root, backend="b", copy=True))
+    for path in (place.root, place.registry_dir, runtime, journal, link, place.registry_dir / "registry.json"):
+        for how in ({"copy": True}, {"copy": False}, {"dry_run": True}):
+            error = outcome_of(lambda path=path, how=how: place.open().publish_model(path, backend="b", **how))
+            assert isinstance(error, RefusedError), (path, how)
+            assert "expected none of the registry's own files" in str(error), (path, how)
+    assert place.files() == before
 
-    assert isinstance(error, RefusedError)
-    assert "without this registry in it" in str(error)
+
+def test_beside_the_registry(place: Place) -> None:
+    """What only stands beside the registry's own files, or has the name of one, is an artifact like any other."""
+    place.publish("first")
+    elsewhere = place.root / "elsewhere" / "registry.json"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text("a model")
+    (place.registry_dir / "model.bin").write_text("another")
+
+    for path in (elsewhere, elsewhere.parent, place.registry_dir / "model.bin"):
+        assert place.open().publish_model(path, backend="b").artifact_path == str(path)
 
 
 def test_many_at_once(place: Place) -> None:
@@ -117,8 +135,8 @@ def test_what_a_kill_leaves_is_removed(place: Place) -> None:
     """A copy whose process is gone is removed by the next; one that is still being made is not."""
     place.publish("first")
     incoming = place.registry_dir / "artifacts" / "incoming"
-    (incoming / "0123456789abcdef").mkdir(parents=True)
-    (incoming / "0123456789abcdef" / "0").write_bytes(b"half")
+    (incoming / "7").mkdir(parents=True)
+    (incoming / "7" / "0").write_bytes(b"half")
     held, go_on = threading.Event(), threading.Event()
 
     def hold(done: int, total: int) -> None:
@@ -130,7 +148,7 @@ def test_what_a_kill_leaves_is_removed(place: Place) -> None:
         slow = pool.submit(place.open().publish_model, path, backend="b", copy=True, progress=hold)
         assert held.wait(20)
         place.copy("quick")
-        assert not (incoming / "0123456789abcdef").exists()
+        assert not (incoming / "7").exists()
         go_on.set()
         assert slow.result(20).sha256 in place.kept()
     assert list(incoming.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import sys
 
 import pytest
@@ -41,23 +42,54 @@ def test_csv(filled):
 def test_into_a_file(filled, form):
     """All at once, also over an older one; nothing is left beside it."""
     target = filled.root / "out"
-    target.write_text("old")
+    filled.run("export", form, "--to", str(target))
+    older = target.read_bytes()
+    filled.publish("c", data=b"3")
 
     assert filled.run("export", form, "--to", str(target)).status == 0
 
-    assert target.read_bytes() not in (b"old", b"")
+    assert target.read_bytes() not in (older, b"")
     assert [path.name for path in filled.root.iterdir() if path.name.startswith("out")] == ["out"]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "html"])
 def test_damage_is_not_exported(filled, refused, form):
     """Status 3, and the file that was there is as it was."""
-    (filled.root / "out").write_text("old")
+    filled.run("export", form, "--to", str(filled.root / "out"))
     data = bytearray(filled.journal.read_bytes())
     data[700] ^= 1
     filled.journal.write_bytes(data)
 
     refused(*filled.argv("export", form, "--to", str(filled.root / "out")), status=3)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "html"])
+@pytest.mark.parametrize("kind", ["journal", "file", "fifo", "link", "directory"])
+def test_no_other_file_is_lost(filled, refused, form, kind):
+    """What is there and is no earlier export is refused, also the journal, whose lines look like one."""
+    target = filled.journal if kind == "journal" else filled.root / "out"
+    if kind == "file":
+        target.write_text("a key, a model")
+    elif kind == "fifo":
+        os.mkfifo(target)
+    elif kind == "link":
+        target.symlink_to(filled.root / "elsewhere")
+    elif kind == "directory":
+        target.mkdir()
+    before = target.lstat()
+
+    line = refused(*filled.argv("export", form, "--to", str(target)))
+
+    assert str(target) in line
+    assert target.lstat() == before
+
+
+def test_of_nothing_it_is_said(desk):
+    """A registry that was mistyped has no events; that is told, for the file alone does not show it."""
+    done = desk.run("export", "csv", "--to", str(desk.root / "out"))
+
+    assert done.status == 0
+    assert done.err.startswith("warning: no events in ")
 
 
 def test_not_to_a_terminal(filled, monkeypatch, pseudo_terminal):

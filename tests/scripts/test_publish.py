@@ -231,7 +231,7 @@ def test_expect_active(desk, refused):
 
     assert (first.status, second.status) == (0, 0)
     assert f"got {first.json['model_id']}" in line
-    assert "expected YYYYMMDDHHMMSS_xxxxxxxx" in malformed
+    assert "expect_active: expected a model id as in list, or 'none'" in malformed
 
 
 def test_dry_run(desk):

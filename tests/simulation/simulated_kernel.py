@@ -34,6 +34,7 @@ class Status(NamedTuple):
     st_dev: int = DEVICE
     st_uid: int = 0
     st_gid: int = 0
+    st_nlink: int = 1
 
 
 class OpenFile:
