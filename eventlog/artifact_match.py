@@ -9,9 +9,6 @@ from eventlog.artifacts import Artifact
 from eventlog.events import Event, ModelPublished
 from eventlog.vault import Vault
 
-LET_READ = "let this user read it, or take another model"
-"""What is to be done about bytes that are there, but not for us."""
-
 
 def data_of(event: Event) -> ModelPublished:
     """Return the data of an event that published a model."""
@@ -37,8 +34,10 @@ def difference(event: Event, found: Artifact, vault: Vault | None) -> str:
     return f"{where}: expected sha256 {data.sha256}, got {found.sha256}"
 
 
-def remedy(data: ModelPublished) -> str:
-    """Return how the bytes that were published can be had again."""
+def remedy(data: ModelPublished, cause: BaseException | None = None) -> str:
+    """Return how the bytes that were published can be had again, which *cause* kept from being read."""
+    if isinstance(cause, PermissionError):
+        return "let this user read it, or take another model"
     if data.origin_path is not None:
         return "publish the same bytes again with --copy, or take another model"
     return "put the published file back, or take another model"

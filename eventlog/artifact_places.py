@@ -243,9 +243,7 @@ class ArtifactPlaces:
         try:
             found = artifacts.hash_artifact(path, progress)
         except RefusedError as error:
-            unread = isinstance(error.__cause__, PermissionError)
-            what_next = artifact_match.LET_READ if unread else artifact_match.remedy(data)
-            raise RefusedError(f"{error}: {what_next}") from error.__cause__
+            raise RefusedError(f"{error}: {artifact_match.remedy(data, error.__cause__)}") from error.__cause__
         if not artifact_match.matches(found, data):
             what = artifact_match.difference(event, found, self._vault)
             raise RefusedError(f"{what}: {artifact_match.remedy(data)}")

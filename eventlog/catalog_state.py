@@ -162,9 +162,10 @@ class CatalogState:
 
     def publication(self, model_id: str) -> Event:
         """Return the event that published a model. Raises RefusedError where there is none."""
-        if model_id not in self.published:
+        found = self.published.get(model_id)  # once: an older one is looked for in the journal
+        if found is None:
             raise RefusedError(f"{self.where}: expected a published model, got {model_id!r}: see list")
-        return self.published[model_id]
+        return found
 
     def model(self, model_id: str) -> ModelMetadata:
         """Return the six attributes of a published model. Raises KeyError where there is none."""

@@ -16,7 +16,7 @@ from eventlog.errors import ProjectionLagError, RefusedError
 from eventlog.events import Event, RuntimeLoaded
 from eventlog.file_digest import Progress
 from eventlog.log import log
-from eventlog.model import ModelMetadata
+from eventlog.model import ModelMetadata, published_by
 from eventlog.model_id import check_model_id
 
 WATCH_WAIT_SECONDS = 1.0
@@ -84,7 +84,8 @@ class Serving(Administration):
             activation = catalog.active.get(ACTIVE)
             if activation is None:
                 raise RefusedError(f"{catalog.where}: expected an active model, got none: publish first")
-            model, event = catalog.model(activation.model_id), catalog.published[activation.model_id]
+            event = catalog.published[activation.model_id]
+            model = published_by(event, catalog.home)
         return Loaded(model, self._places.check(event, progress, full=full), activation.position)
 
     def signature_path(self, model_id: str | None = None) -> str:
@@ -166,7 +167,7 @@ class Serving(Administration):
         with self._threads:  # another thread may be about to append what it has folded already
             catalog = self.catalog()
             event = catalog.publication(model_id)
-            return catalog.model(model_id), event
+            return published_by(event, catalog.home), event
 
     def report_loaded(
         self,

@@ -76,7 +76,7 @@ class Vault:
 
     def places(self) -> list[str]:
         """Return the directories in which something is kept, or made."""
-        return [os.path.join(self.top, name) for name in ("sha256", "trees", "incoming")]
+        return [os.path.join(self.top, name) for name in (objects.ALGORITHM, "trees", incoming.INCOMING)]
 
     def path_of(self, digest: str, *, is_directory: bool) -> str:
         """Return where the artifact with a hash is, or would be."""

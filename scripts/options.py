@@ -36,8 +36,8 @@ SETTINGS = tuple(
         "PUBLIC_KEY",
     )
 )
-GIVEN = ("model_id", "artifact_path", "sha256", "backend", "position")
-"""What a command of `watch --exec` finds in its environment, as MODELOG_MODEL_ID and so on."""
+GIVEN = {name: f"MODELOG_{name.upper()}" for name in ("model_id", "artifact_path", "sha256", "backend", "position")}
+"""What a command of `watch --exec` is told, and the variable in which it finds that."""
 
 FORMS = ("table", "json", "jsonl", "csv")
 

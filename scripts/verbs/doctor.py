@@ -20,7 +20,7 @@ PACKAGES = ("eventlog", "projections", "scripts", msgspec.__name__, click.__name
 def command(output_format: str, registry_dir: str, state_dir: str | None, journal: str | None) -> int:
     """Look at the history, permissions, disks, clock, lock and packages; each finding comes with its remedy."""
     runtime = options.paired_state_dir(registry_dir, state_dir)
-    settings = (*options.SETTINGS, *(f"MODELOG_{name.upper()}" for name in options.GIVEN))
+    settings = (*options.SETTINGS, *options.GIVEN.values())
     found = examine_registry(registry_dir, runtime, journal=journal, packages=PACKAGES, settings=settings)
     told = output.print_report(found, _fields(found), output_format)
     if found.clean:

@@ -131,8 +131,8 @@ def _show(loaded: Loaded) -> None:
 def _run(loaded: Loaded, execute: str) -> bool:
     """Run the command for a model; say whether that ended well."""
     told = _told(loaded)
-    ours = {f"MODELOG_{name.upper()}": os.fsdecode(os.fsencode(str(told[name]))) for name in options.GIVEN}
-    ours["MODELOG_ARTIFACT_PATH"] = loaded.path
+    ours = {variable: os.fsdecode(os.fsencode(str(told[name]))) for name, variable in options.GIVEN.items()}
+    ours[options.GIVEN["artifact_path"]] = loaded.path
     command = ["/bin/sh", "-c", execute]
     status = subprocess.run(command, env={**os.environ, **ours}, check=False).returncode  # noqa: S603 - as was asked
     if status != 0:
